@@ -1,1 +1,21 @@
-//! placeholder
+//! Public-key and AEAD engines.
+//!
+//! A connection never computes: it hands a [`Job`] to the lcore's [`Engine`] or an [`Operation`] to its
+//! [`Aead`], under a [`Token`] of its own, and is called again with the [`Done`] or [`Finished`] that
+//! carries the same token. Who answers, and when, is the engine's affair.
+//!
+//! | trait | implementations |
+//! |---|---|
+//! | [`Engine`] | `RustCrypto` (portable, and the oracle in tests), `AwsLc` (the fast scalar default) |
+//! | [`Aead`] | `SoftwareAead` here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
+
+mod aead;
+mod job;
+
+pub use aead::{
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, TAG_LEN,
+};
+pub use job::{
+    Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
+    SignatureScheme, Token,
+};
