@@ -232,6 +232,11 @@ impl HmacKey {
     fn sign_into(&self, parts: &[&[u8]], out: &mut [u8]) {
         let mut inner = self.inner.clone();
         parts.iter().for_each(|part| inner.update(part));
+        self.close(inner, out);
+    }
+
+    /// Writes the code of what went into `inner`, which began as a clone of our own.
+    fn close(&self, inner: Running, out: &mut [u8]) {
         inner.finish(out);
         let mut outer = self.outer.clone();
         outer.update(out);
@@ -253,15 +258,15 @@ pub fn hkdf_extract(hash: Hash, salt: &[u8], ikm: &[u8]) -> SecretDigest {
     prk
 }
 
-/// HKDF-Expand (RFC 5869 section 2.3) to `out.len()` bytes; `info` is the concatenation of its parts,
-/// at most six.
+/// HKDF-Expand (RFC 5869 section 2.3) to `out.len()` bytes, with the concatenation of the parts of
+/// `info`.
 ///
 /// # Panics
-/// When `out` is longer than 255 hashes, or `info` has more than six parts.
+/// When `out` is longer than 255 hashes.
 pub fn hkdf_expand(hash: Hash, prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
     assert!(out.len() <= 255 * hash.len(), "HKDF-Expand gives at most 255 hashes");
     let key = HmacKey::new(hash, prk);
-    // RFC 5869 section 2.3: T(n) = HMAC-Hash(PRK, T(n-1) | info | n), T(0) empty.
+    // RFC 5869 section 2.3: T(n) = HMAC-Hash(PRK, T(n-1) | info | n), and T(0) is empty.
     let mut block = SecretDigest::zero(hash);
     for (counter, chunk) in (1..=u8::MAX).zip(out.chunks_mut(hash.len())) {
         let mut inner = key.inner.clone();
@@ -274,3 +279,30 @@ pub fn hkdf_expand(hash: Hash, prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
         chunk.copy_from_slice(&block[..chunk.len()]);
     }
 }
+
+/// The PRF of TLS 1.2 (RFC 5246 section 5) to `out.len()` bytes; `seed` is the concatenation of its
+/// parts.
+pub fn prf_tls12(hash: Hash, secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
+    let key = HmacKey::new(hash, secret);
+    let mut block = SecretDigest::zero(hash);
+    // RFC 5246 section 5: A(0) = seed, A(i) = HMAC_hash(secret, A(i-1)), and label stands before seed.
+    let mut chain = SecretDigest::zero(hash);
+    let labelled = |first: &[u8]| {
+        let mut inner = key.inner.clone();
+        inner.update(first);
+        inner.update(label);
+        seed.iter().for_each(|part| inner.update(part));
+        inner
+    };
+    key.close(labelled(&[]), chain.as_mut());
+    for chunk in out.chunks_mut(hash.len()) {
+        key.close(labelled(&chain), block.as_mut());
+        chunk.copy_from_slice(&block[..chunk.len()]);
+        let mut next = key.inner.clone();
+        next.update(&chain);
+        key.close(next, chain.as_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -242,6 +242,7 @@ pub enum Job {
 }
 
 /// The answer to a [`Job`].
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation a job; queues preallocate")]
 pub enum Done {
     /// To [`Job::Exchange`].
     Exchanged {
@@ -291,6 +292,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// Gives the job back when the queue is full; submit it again after [`Engine::run`].
+    #[expect(clippy::result_large_err, reason = "the job itself comes back, without an allocation")]
     fn submit(&mut self, token: Token, job: Job) -> Result<(), Job>;
 
     /// Works on what waits.

@@ -8,13 +8,16 @@
 //! |---|---|
 //! | [`Engine`] | `RustCrypto` (portable, and the oracle in tests), `AwsLc` (the fast scalar default) |
 //! | [`Aead`] | `SoftwareAead` here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
+#![forbid(unsafe_code)]
 
 mod aead;
+pub mod hash;
 mod job;
 
 pub use aead::{
     Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, TAG_LEN,
 };
+pub use hash::{Digest, Hash, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use job::{
     Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
     SignatureScheme, Token,
