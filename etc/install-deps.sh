@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Levee needs. `install-deps.sh` is for building and `make run`;
+# `install-deps.sh test` adds the clients, servers and tools that the tests talk to.
+# Does nothing when all of them are there.
+set -euo pipefail
+
+packages=(
+  dpdk dpdk-dev libdpdk-dev             # libraries, PMDs, pkg-config file
+  clang libclang-dev pkg-config         # bindgen
+  gcc make cmake                        # wrappers of static inlines, aws-lc
+  iproute2 ethtool procps curl openssl  # etc/demo.sh
+)
+if [ "${1-}" = test ]; then
+  packages+=(
+    gnutls-bin wrk nginx-light          # peers that are not ours
+    tcpdump                             # segments on the wire
+  )
+fi
+
+# apt answers in a second, dpkg at once: ask dpkg first.
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install-deps: as root, please: apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "install-deps: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# nginx-light brings a service that would start; the tests start their own with their own files.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get install -q -y --no-install-recommends "${missing[@]}"
