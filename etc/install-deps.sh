@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(
-  dpdk dpdk-dev libdpdk-dev             # libraries, PMDs, pkg-config file
+  libdpdk-dev                           # DPDK with all its PMDs
   clang libclang-dev pkg-config         # bindgen
   gcc make cmake                        # wrappers of static inlines, aws-lc
   iproute2 ethtool procps curl openssl  # etc/demo.sh

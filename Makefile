@@ -1,0 +1,21 @@
+# What a person calls. Each target works on a fresh Debian 12, as root, with git, make and Rust.
+
+.PHONY: build run test lint
+
+build:
+	etc/install-deps.sh
+	cargo build --release --locked -p levee-proxy -p levee-loadtest
+
+# The demonstration, until Ctrl-C. CHECK=1: fetch pages, compare them, take everything down.
+run: build
+	etc/demo.sh $(if $(CHECK),check,run)
+
+# Every test, end to end ones included: they run the release binaries.
+test: build
+	etc/install-deps.sh test
+	tests/run
+
+lint:
+	etc/install-deps.sh
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
