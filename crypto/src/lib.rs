@@ -15,7 +15,8 @@ pub mod hash;
 mod job;
 
 pub use aead::{
-    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, TAG_LEN,
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, SoftwareAead,
+    TAG_LEN,
 };
 pub use hash::{Digest, Hash, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use job::{

@@ -9,6 +9,11 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Token;
 
+mod software;
+mod streaming;
+
+pub use software::SoftwareAead;
+
 /// Bytes of the tag of every algorithm here.
 pub const TAG_LEN: usize = 16;
 
@@ -178,3 +183,6 @@ pub trait Aead<M: Memory> {
     /// The next operation that was answered [`Answer::Later`] and is finished.
     fn completed(&mut self) -> Option<(Token, Finished<M::Chain>)>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The CPU as an AEAD engine: `SoftwareAead`, over any chain, always answering at once.
+//!
+//! Bytes that lie in one piece go through aws-lc; bytes in several pieces through the
+//! keystream and hash of `streaming.rs`, in place. Out of place the plaintext is gathered into the one destination and sealed there. Both
+//! libraries are constant time by construction on CPUs with AES and carry-less multiplication
+//! instructions, and ChaCha20-Poly1305 everywhere; tags are compared in constant time.
+//!
+//! Bound: the session table. A session is its key and an aws-lc context, which lies in memory of
+//! aws-lc's own allocator (about 600 bytes, wiped when freed), not of Rust's.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use levee_buf::{Chain, Memory};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use super::streaming::start;
+use super::{
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, TAG_LEN,
+};
+use crate::Token;
+
+/// The most sessions a table can have: the rest of a [`SessionId`] tells its uses of a slot apart.
+const MAX_SESSIONS: usize = 1 << 24;
+
+/// An AEAD engine on this core.
+pub struct SoftwareAead {
+    slots: Vec<Slot>,
+    /// Slots without a key, the longest unused first, so that an id comes back as late as can be.
+    free: VecDeque<u32>,
+    /// Low bits of an id that name the slot; the others are its generation.
+    slot_bits: u32,
+}
+
+struct Slot {
+    generation: u32,
+    key: Option<Key>,
+}
+
+impl SoftwareAead {
+    /// An engine for `sessions` keys at a time, at most 2^24.
+    #[must_use]
+    pub fn new(sessions: usize) -> Self {
+        let sessions = u32::try_from(sessions.min(MAX_SESSIONS)).unwrap_or(u32::MAX);
+        Self {
+            slots: (0..sessions).map(|_| Slot { generation: 0, key: None }).collect(),
+            free: (0..sessions).collect(),
+            slot_bits: u32::BITS - sessions.saturating_sub(1).leading_zeros(),
+        }
+    }
+
+    /// Keys installed.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn split(&self, session: SessionId) -> (usize, u32) {
+        let slot = session.0 & ((1 << self.slot_bits) - 1);
+        (slot as usize, session.0 >> self.slot_bits)
+    }
+
+    fn key(&self, session: SessionId) -> Option<&Key> {
+        let (slot, generation) = self.split(session);
+        self.slots.get(slot).filter(|slot| slot.generation == generation)?.key.as_ref()
+    }
+}
+
+impl<M: Memory> Aead<M> for SoftwareAead {
+    fn open_session(&mut self, key: &AeadKey, _purpose: Purpose) -> Option<SessionId> {
+        let key = Key::new(key)?;
+        let index = self.free.pop_front()?;
+        let slot = self.slots.get_mut(index as usize)?;
+        slot.key = Some(key);
+        Some(SessionId(slot.generation << self.slot_bits | index))
+    }
+
+    fn close_session(&mut self, session: SessionId) {
+        let (index, generation) = self.split(session);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.generation != generation || slot.key.take().is_none() {
+            return;
+        }
+        slot.generation = generation.wrapping_add(1) & (u32::MAX >> self.slot_bits);
+        self.free.push_back(session.0 & ((1 << self.slot_bits) - 1));
+    }
+
+    fn submit(&mut self, _token: Token, operation: Operation<M::Chain>) -> Answer<M::Chain> {
+        let Operation { session, direction, nonce, aad, mut text, at, into } = operation;
+        let key = self.key(session);
+        let (text, done) = match (direction, into) {
+            (Direction::Seal, None) => {
+                let done = key.and_then(|key| key.seal(nonce, aad, &mut text, at));
+                (text, done)
+            }
+            (Direction::Open, None) => {
+                let done = key.and_then(|key| key.open(nonce, aad, &mut text, at));
+                (text, done)
+            }
+            (Direction::Seal, Some(mut into)) => {
+                let done = key.and_then(|key| key.seal_into(nonce, aad, &text, &mut into));
+                (into, done)
+            }
+            (Direction::Open, Some(into)) => (into, None),
+        };
+        Answer::Now(Finished { direction, text, ok: done.is_some() })
+    }
+
+    fn flush(&mut self) {}
+
+    fn completed(&mut self) -> Option<(Token, Finished<M::Chain>)> {
+        None
+    }
+}
+
+/// A key twice: as itself for `streaming.rs`, which expands it anew for each operation (cheaper than the
+/// 1 to 2 KiB of an expanded key a connection), and expanded in aws-lc.
+struct Key {
+    key: AeadKey,
+    contiguous: LessSafeKey,
+}
+
+/// `None` everywhere: a wrong tag, a range outside the chain, or bytes that are shared.
+impl Key {
+    fn new(key: &AeadKey) -> Option<Self> {
+        let algorithm = match key.algorithm() {
+            Algorithm::Aes128Gcm => &AES_128_GCM,
+            Algorithm::Aes256Gcm => &AES_256_GCM,
+            Algorithm::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+        };
+        let contiguous = LessSafeKey::new(UnboundKey::new(algorithm, key.bytes()).ok()?);
+        Some(Self { key: key.clone(), contiguous })
+    }
+
+    fn seal(&self, nonce: [u8; 12], aad: Aad, text: &mut impl Chain, at: Range<usize>) -> Option<()> {
+        let (body, tag_at) = split_tag(text, at)?;
+        let tag = match contiguous(text, &body)? {
+            Some(body) => self.seal_slice(nonce, aad, body)?,
+            None => {
+                let (mut keystream, mut authenticator) = start(&self.key, nonce, aad.bytes())?;
+                let encrypt = &mut |piece: &mut [u8]| {
+                    keystream.apply(piece);
+                    authenticator.update(piece);
+                };
+                text.for_each_mut(body, encrypt).then_some(())?;
+                authenticator.tag()
+            }
+        };
+        let mut rest = &tag[..];
+        let write = &mut |piece: &mut [u8]| {
+            let (head, tail) = rest.split_at(piece.len());
+            piece.copy_from_slice(head);
+            rest = tail;
+        };
+        text.for_each_mut(tag_at, write).then_some(())
+    }
+
+    fn open(&self, nonce: [u8; 12], aad: Aad, text: &mut impl Chain, at: Range<usize>) -> Option<()> {
+        let (body, tag_at) = split_tag(text, at)?;
+        let mut tag = [0; TAG_LEN];
+        text.copy_to(tag_at.start, &mut tag);
+        if let Some(body) = contiguous(text, &body)? {
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let aad = aws_lc_rs::aead::Aad::from(aad.bytes());
+            return self.contiguous.open_in_place_separate_tag(nonce, aad, &tag, body).ok().map(|_| ());
+        }
+        // The tag is checked over all pieces before the first is decrypted.
+        let (mut keystream, mut authenticator) = start(&self.key, nonce, aad.bytes())?;
+        text.for_each(body.clone(), &mut |piece| authenticator.update(piece));
+        if !bool::from(authenticator.tag().ct_eq(&tag)) {
+            return None;
+        }
+        text.for_each_mut(body, &mut |piece| keystream.apply(piece)).then_some(())
+    }
+
+    fn seal_into(&self, nonce: [u8; 12], aad: Aad, text: &impl Chain, into: &mut impl Chain) -> Option<()> {
+        let place = into.extend(text.len() + TAG_LEN)?;
+        let (body, tag) = place.split_at_mut_checked(text.len())?;
+        let plain = text.chunk(0);
+        if plain.len() == body.len() {
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let aad = aws_lc_rs::aead::Aad::from(aad.bytes());
+            return self.contiguous.seal_out_of_place_scatter(nonce, aad, plain, body, &[], tag).ok();
+        }
+        text.copy_to(0, body);
+        let Some(sealed) = self.seal_slice(nonce, aad, body) else {
+            body.zeroize();
+            return None;
+        };
+        tag.copy_from_slice(&sealed);
+        Some(())
+    }
+
+    fn seal_slice(&self, nonce: [u8; 12], aad: Aad, body: &mut [u8]) -> Option<[u8; TAG_LEN]> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let aad = aws_lc_rs::aead::Aad::from(aad.bytes());
+        let tag = self.contiguous.seal_in_place_separate_tag(nonce, aad, body).ok()?;
+        tag.as_ref().try_into().ok()
+    }
+}
+
+/// The text and the tag of `at`, if they lie in `text` and may be written.
+fn split_tag(text: &impl Chain, at: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+    let middle = at.end.checked_sub(TAG_LEN).filter(|&middle| middle >= at.start)?;
+    (at.end <= text.len() && text.is_exclusive(at.clone())).then_some((at.start..middle, middle..at.end))
+}
+
+/// `range` as one slice, or `Some(None)` when it lies in several pieces.
+#[expect(clippy::option_option, reason = "shared bytes and bytes in several pieces are two things")]
+fn contiguous<'a>(text: &'a mut impl Chain, range: &Range<usize>) -> Option<Option<&'a mut [u8]>> {
+    Some(text.chunk_mut(range.start)?.get_mut(..range.len()))
+}
