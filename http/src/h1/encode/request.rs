@@ -1,0 +1,136 @@
+//! The head of a request to a backend.
+
+use core::net::IpAddr;
+
+use levee_buf::{Full, Writer};
+
+use super::{display, field, fields_room, number, number_field, via};
+use crate::chars::decimal;
+use crate::head::{Length, Method, RequestHead};
+use crate::hop::same_name;
+
+/// What a request becomes on its way to the backend.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestRewrite<'a> {
+    /// The client's address, appended to X-Forwarded-For.
+    pub client: IpAddr,
+    /// Whether the client came over TLS: X-Forwarded-Proto is set to `https` or `http`.
+    pub https: bool,
+    /// The framing of the content as it is sent. [`Length::UntilClose`] is sent as chunked.
+    pub length: Length,
+    /// Whether the connection to the backend is to live on after the response.
+    pub keep_alive: bool,
+    /// Whether Upgrade goes with it: [`crate::framing::RequestFraming::upgrade`], if the route allows.
+    pub upgrade: bool,
+    /// Whether the backend is asked for a 100 (Continue); else the expectation ends here.
+    pub expect_continue: bool,
+    /// A Host in place of the client's; what the client asked for goes as X-Forwarded-Host.
+    pub host: Option<&'a [u8]>,
+}
+
+/// Bytes that [`request`] writes at most.
+#[must_use]
+pub fn request_room(head: &RequestHead<'_>, rewrite: &RequestRewrite<'_>) -> usize {
+    // The constant covers the request line's fixed parts, Host, the four fields for the backend with the
+    // longest address, framing and Connection.
+    [
+        head.method_name.len(),
+        head.target.path().len(),
+        head.target.query().map_or(0, <[u8]>::len),
+        head.authority.as_bytes().len().saturating_mul(2),
+        rewrite.host.map_or(0, <[u8]>::len),
+        fields_room(&head.fields),
+    ]
+    .into_iter()
+    .fold(384, usize::saturating_add)
+}
+
+/// Writes the head for the backend.
+///
+/// The target in origin-form, Host from the authority, the end-to-end fields in their order, then what
+/// the backend is told about the client, then our own framing.
+///
+/// # Errors
+/// [`Full`] when `out` has less than [`request_room`].
+pub fn request(
+    head: &RequestHead<'_>,
+    rewrite: &RequestRewrite<'_>,
+    out: &mut Writer<'_>,
+) -> Result<(), Full> {
+    out.bytes(head.method_name)?;
+    out.bytes(b" ")?;
+    out.bytes(head.target.path())?;
+    if let Some(query) = head.target.query() {
+        out.bytes(b"?")?;
+        out.bytes(query)?;
+    }
+    // RFC 9110 section 2.5: an intermediary "MUST send its own HTTP-version in forwarded messages".
+    out.bytes(b" HTTP/1.1\r\n")?;
+    let authority = head.authority.as_bytes();
+    field(out, b"Host", rewrite.host.unwrap_or(authority))?;
+    for (name, value) in head.fields.end_to_end().filter(|(name, _)| !is_rebuilt(name)) {
+        if head.method == Method::Options && name.eq_ignore_ascii_case(b"max-forwards") {
+            max_forwards(out, name, value)?;
+        } else {
+            field(out, name, value)?;
+        }
+    }
+    forwarded_for(head, rewrite.client, out)?;
+    field(out, b"X-Forwarded-Proto", if rewrite.https { b"https" } else { b"http" })?;
+    if rewrite.host.is_some() && !authority.is_empty() {
+        field(out, b"X-Forwarded-Host", authority)?;
+    }
+    via(out, head.version)?;
+    match rewrite.length {
+        Length::None => {}
+        Length::Exact(length) => number_field(out, b"Content-Length", length)?,
+        Length::Chunked | Length::UntilClose => field(out, b"Transfer-Encoding", b"chunked")?,
+    }
+    if rewrite.expect_continue {
+        field(out, b"Expect", b"100-continue")?;
+    }
+    if rewrite.upgrade {
+        for value in head.fields.all(b"upgrade") {
+            field(out, b"Upgrade", value)?;
+        }
+        field(out, b"Connection", b"upgrade")?;
+    } else if !rewrite.keep_alive {
+        field(out, b"Connection", b"close")?;
+    }
+    out.bytes(b"\r\n")
+}
+
+/// Fields that are written anew, whatever the client sent under their names.
+fn is_rebuilt(name: &[u8]) -> bool {
+    const REBUILT: [&[u8]; 6] = [
+        b"host",
+        b"content-length",
+        b"expect",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+    ];
+    REBUILT.iter().any(|each| same_name(name, each))
+}
+
+/// The addresses that came with the request and the client's own, in one line.
+fn forwarded_for(head: &RequestHead<'_>, client: IpAddr, out: &mut Writer<'_>) -> Result<(), Full> {
+    out.bytes(b"X-Forwarded-For: ")?;
+    let forwarded =
+        head.fields.end_to_end().filter(|(name, _)| name.eq_ignore_ascii_case(b"x-forwarded-for"));
+    for (_, value) in forwarded.filter(|(_, value)| !value.is_empty()) {
+        out.bytes(value)?;
+        out.bytes(b", ")?;
+    }
+    display(out, format_args!("{client}\r\n"))
+}
+
+/// RFC 9110 section 7.6.2: of an OPTIONS, "the intermediary MUST generate an updated Max-Forwards field
+/// in the forwarded message" whose value is one less.
+fn max_forwards(out: &mut Writer<'_>, name: &[u8], value: &[u8]) -> Result<(), Full> {
+    let Some(left) = decimal(value) else { return field(out, name, value) };
+    out.bytes(name)?;
+    out.bytes(b": ")?;
+    number(out, left.saturating_sub(1))?;
+    out.bytes(b"\r\n")
+}

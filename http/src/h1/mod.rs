@@ -1,0 +1,17 @@
+//! HTTP/1.1 on the wire (RFC 9112).
+
+mod body;
+mod chunked;
+mod gather;
+mod parse;
+mod scan;
+
+pub mod encode;
+
+pub use body::{Body, BodyRead};
+pub use gather::gather;
+pub use parse::{parse_request, parse_response};
+pub use scan::HeadScanner;
+
+#[cfg(test)]
+mod tests;
