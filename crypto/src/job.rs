@@ -108,6 +108,18 @@ impl Share {
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
+
+    /// The bytes on the wire if they have the form of `group`; engines look no further at others.
+    #[must_use]
+    pub fn of(&self, group: Group) -> Option<&[u8]> {
+        let bytes = self.bytes();
+        // RFC 8446 section 4.2.8.2: `uint8 legacy_form = 4;`.
+        let form = match group {
+            Group::X25519 => true,
+            Group::Secp256r1 => bytes.first() == Some(&4),
+        };
+        (form && bytes.len() == group.share_len()).then_some(bytes)
+    }
 }
 
 /// The private half of an ephemeral key pair; wiped when dropped.
@@ -295,7 +307,7 @@ pub trait Engine {
     #[expect(clippy::result_large_err, reason = "the job itself comes back, without an allocation")]
     fn submit(&mut self, token: Token, job: Job) -> Result<(), Job>;
 
-    /// Works on what waits.
+    /// Works on what waits, for a few milliseconds at most: call it each turn while jobs are in flight.
     fn run(&mut self);
 
     /// The next finished job.

@@ -11,15 +11,29 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+mod awslc;
+mod engine;
 pub mod hash;
 mod job;
+mod key;
+mod queue;
+mod random;
+mod rustcrypto;
 
 pub use aead::{
     Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, SoftwareAead,
     TAG_LEN,
 };
+pub use awslc::AwsLc;
+pub use engine::{EngineKind, engine};
 pub use hash::{Digest, Hash, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use job::{
     Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
     SignatureScheme, Token,
 };
+pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
+pub use random::SystemRandom;
+pub use rustcrypto::RustCrypto;
+
+#[cfg(test)]
+mod tests;

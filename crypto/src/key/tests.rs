@@ -1,0 +1,99 @@
+use super::*;
+
+const P256_SEC1: &[u8] = include_bytes!("../../testdata/ec-p256.sec1.pem");
+const P256_PKCS8: &[u8] = include_bytes!("../../testdata/ec-p256.pkcs8.pem");
+const P256_PUBLIC: &[u8] = include_bytes!("../../testdata/ec-p256.public.pem");
+const RSA_PKCS1: &[u8] = include_bytes!("../../testdata/rsa-2048.pkcs1.pem");
+const RSA_PKCS8: &[u8] = include_bytes!("../../testdata/rsa-2048.pkcs8.pem");
+const RSA_PUBLIC: &[u8] = include_bytes!("../../testdata/rsa-2048.public.pem");
+
+/// The last section of a PEM text.
+fn der(text: &[u8]) -> Vec<u8> {
+    let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text);
+    sections.map(|section| section.unwrap().1).last().unwrap()
+}
+
+fn error(text: &[u8]) -> KeyError {
+    let from_pem = PrivateKey::from_pem(text).unwrap_err();
+    if let Some(Ok((_, der))) = <(SectionKind, Vec<u8>)>::pem_slice_iter(text).last() {
+        assert_eq!(PrivateKey::from_der(&der).unwrap_err(), from_pem);
+    }
+    from_pem
+}
+
+#[test]
+fn every_encoding_gives_the_same_key() {
+    let check = |texts: [&[u8]; 2], public: &[u8], kind| {
+        for text in texts {
+            for key in [PrivateKey::from_pem(text).unwrap(), PrivateKey::from_der(&der(text)).unwrap()] {
+                assert_eq!(key.kind(), kind);
+                assert_eq!(key.public_key_der(), der(public));
+            }
+        }
+    };
+    check([P256_SEC1, P256_PKCS8], P256_PUBLIC, KeyKind::EcdsaP256);
+    check([RSA_PKCS1, RSA_PKCS8], RSA_PUBLIC, KeyKind::Rsa { bits: 2048 });
+    for (text, bits) in [
+        (&include_bytes!("../../testdata/rsa-3072.pkcs8.pem")[..], 3072),
+        (&include_bytes!("../../testdata/rsa-4096.pkcs8.pem")[..], 4096),
+    ] {
+        assert_eq!(PrivateKey::from_pem(text).unwrap().kind(), KeyKind::Rsa { bits });
+    }
+}
+
+/// As `rcgen` writes certificates: the subject public key is found in them byte for byte.
+#[test]
+fn the_public_key_stands_in_a_certificate() {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(["levee.test".to_owned()]).unwrap().self_signed(&pair).unwrap();
+    let key = PrivateKey::from_pem(pair.serialize_pem().as_bytes()).unwrap();
+    let public = key.public_key_der();
+    assert!(certificate.der().windows(public.len()).any(|window| window == public));
+}
+
+#[test]
+fn what_is_refused_says_why() {
+    use KeyError::{Encrypted, Malformed, Missing, Several, UnsupportedAlgorithm, UnsupportedCurve};
+    assert_eq!(error(include_bytes!("../../testdata/ec-p256.encrypted.pem")), Encrypted);
+    assert_eq!(error(include_bytes!("../../testdata/ec-p256.legacy-encrypted.pem")), Encrypted);
+    assert_eq!(error(include_bytes!("../../testdata/ec-p384.pkcs8.pem")), UnsupportedCurve);
+    assert_eq!(error(include_bytes!("../../testdata/ec-p384.sec1.pem")), UnsupportedCurve);
+    assert_eq!(error(include_bytes!("../../testdata/ec-k256.sec1.pem")), UnsupportedCurve);
+    assert_eq!(error(include_bytes!("../../testdata/ed25519.pkcs8.pem")), UnsupportedAlgorithm);
+    assert_eq!(error(include_bytes!("../../testdata/rsa-1024.pkcs8.pem")), KeyError::TooShort(1024));
+    assert_eq!(error(include_bytes!("../../testdata/rsa-4104.pkcs8.pem")), KeyError::TooLong(4104));
+    assert_eq!(PrivateKey::from_pem(P256_PUBLIC).unwrap_err(), Missing);
+    assert_eq!(PrivateKey::from_pem(b"").unwrap_err(), Missing);
+    assert_eq!(PrivateKey::from_pem(&[P256_PKCS8, RSA_PKCS8].concat()).unwrap_err(), Several);
+    assert_eq!(PrivateKey::from_der(&[]).unwrap_err(), Malformed);
+    let cut = &P256_PKCS8[..P256_PKCS8.len() - 30];
+    assert_eq!(PrivateKey::from_pem(cut).unwrap_err(), Malformed);
+}
+
+/// Every byte of a key flipped in turn: refused, or the key of another encoding of the same number.
+#[test]
+fn a_damaged_key_is_refused() {
+    for text in [P256_SEC1, P256_PKCS8] {
+        let whole = der(text);
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            if let Ok(key) = PrivateKey::from_der(&damaged) {
+                assert_eq!(key.public_key_der(), der(P256_PUBLIC), "byte {at}");
+            }
+        }
+    }
+    let whole = der(RSA_PKCS1);
+    for at in (0..whole.len()).step_by(37) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        assert!(PrivateKey::from_der(&damaged).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let key = PrivateKey::from_pem(P256_PKCS8).unwrap();
+    assert_eq!(format!("{key:?}"), "PrivateKey { kind: EcdsaP256, .. }");
+}

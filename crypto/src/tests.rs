@@ -1,0 +1,360 @@
+//! Both engines against each other, through the trait alone.
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+    VerificationAlgorithm,
+};
+use hex_literal::hex;
+use p256::ecdsa::signature::Verifier;
+use p256::pkcs8::DecodePublicKey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use rsa::pkcs8::DecodePublicKey as _;
+use rsa::traits::SignatureScheme as _;
+use rsa::{Pkcs1v15Sign, Pss, RsaPublicKey};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use super::*;
+
+const GROUPS: [Group; 2] = [Group::X25519, Group::Secp256r1];
+
+const RSA_SCHEMES: [SignatureScheme; 6] = [
+    SignatureScheme::RsaPssRsaeSha256,
+    SignatureScheme::RsaPssRsaeSha384,
+    SignatureScheme::RsaPssRsaeSha512,
+    SignatureScheme::RsaPkcs1Sha256,
+    SignatureScheme::RsaPkcs1Sha384,
+    SignatureScheme::RsaPkcs1Sha512,
+];
+
+/// ECDSA P-256, RSA 2048, 3072 and 4096, as key 0 to 3.
+fn keys() -> Vec<PrivateKey> {
+    let texts: [&[u8]; 4] = [
+        include_bytes!("../testdata/ec-p256.sec1.pem"),
+        include_bytes!("../testdata/rsa-2048.pkcs1.pem"),
+        include_bytes!("../testdata/rsa-3072.pkcs8.pem"),
+        include_bytes!("../testdata/rsa-4096.pkcs8.pem"),
+    ];
+    texts.iter().map(|text| PrivateKey::from_pem(text).unwrap()).collect()
+}
+
+fn engines(seed: u64) -> [Box<dyn Engine>; 2] {
+    let keys = keys();
+    let rng = ChaCha20Rng::seed_from_u64(seed);
+    [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng))]
+}
+
+fn ask(engine: &mut dyn Engine, job: Job) -> Done {
+    assert!(engine.submit(Token(7), job).is_ok());
+    engine.run();
+    let (token, done) = engine.completed().unwrap();
+    assert_eq!(token, Token(7));
+    assert_eq!(engine.in_flight(), 0);
+    done
+}
+
+fn generate(engine: &mut dyn Engine, group: Group) -> (PrivateShare, Share) {
+    let Done::Generated { private, share } = ask(engine, Job::Generate { group }) else { panic!("no pair") };
+    assert_eq!(private.group(), group);
+    assert_eq!(share.bytes().len(), group.share_len());
+    (private, share)
+}
+
+fn agree(engine: &mut dyn Engine, private: PrivateShare, peer: Share) -> Result<Secret, Failure> {
+    match ask(engine, Job::Agree { private, peer }) {
+        Done::Agreed { secret } => Ok(secret),
+        Done::Failed(failure) => Err(failure),
+        _ => panic!("another answer"),
+    }
+}
+
+fn exchange(engine: &mut dyn Engine, group: Group, peer: Share) -> Result<(Share, Secret), Failure> {
+    match ask(engine, Job::Exchange { group, peer }) {
+        Done::Exchanged { share, secret } => Ok((share, secret)),
+        Done::Failed(failure) => Err(failure),
+        _ => panic!("another answer"),
+    }
+}
+
+fn sign(
+    engine: &mut dyn Engine,
+    key: u16,
+    scheme: SignatureScheme,
+    text: &[u8],
+) -> Result<Signature, Failure> {
+    let message = Message::new(&[text]).unwrap();
+    match ask(engine, Job::Sign { key: KeyId(key), scheme, message }) {
+        Done::Signed(signature) => Ok(signature),
+        Done::Failed(failure) => Err(failure),
+        _ => panic!("another answer"),
+    }
+}
+
+#[test]
+fn both_sides_of_every_pair_of_engines_agree() {
+    for group in GROUPS {
+        for case in 0..16 {
+            let [mut awslc, mut rustcrypto] = engines(case);
+            let (one, other): (&mut dyn Engine, &mut dyn Engine) = match case % 4 {
+                0 => (&mut *awslc, &mut *rustcrypto),
+                1 => (&mut *rustcrypto, &mut *awslc),
+                _ => (&mut *awslc, &mut *rustcrypto),
+            };
+            let (ours, our_share) = generate(one, group);
+            let (theirs, their_share) = generate(other, group);
+            assert_ne!(our_share.bytes(), their_share.bytes());
+            let secret = agree(one, ours.clone(), their_share).unwrap();
+            assert_eq!(secret.bytes(), agree(other, theirs, our_share).unwrap().bytes());
+            // A pair made by one engine is as good in the hands of the other.
+            assert_eq!(secret.bytes(), agree(other, ours.clone(), their_share).unwrap().bytes());
+
+            let (share, secret) = exchange(other, group, our_share).unwrap();
+            assert_eq!(secret.bytes(), agree(one, ours, share).unwrap().bytes());
+        }
+    }
+}
+
+/// RFC 7748 section 6.1.
+#[test]
+fn x25519_of_rfc_7748() {
+    let alice = hex!("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+    let bob = hex!("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+    let secret = hex!("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+    for mut engine in engines(1) {
+        let private = PrivateShare::new(Group::X25519, alice);
+        let peer = Share::new(Group::X25519, &bob).unwrap();
+        assert_eq!(agree(&mut *engine, private, peer).unwrap().bytes(), secret);
+    }
+}
+
+/// RFC 5903 section 8.1: a Diffie-Hellman exchange on P-256.
+#[test]
+fn p256_of_rfc_5903() {
+    let ours = hex!("c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433");
+    let theirs = hex!(
+        "04"
+        "d12dfb5289c8d4f81208b70270398c342296970a0bccb74c736fc7554494bf63"
+        "56fbf3ca366cc23e8157854c13c58d6aac23f046ada30f8353e74f33039872ab"
+    );
+    let secret = hex!("d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de");
+    for mut engine in engines(1) {
+        let private = PrivateShare::new(Group::Secp256r1, ours);
+        let peer = Share::new(Group::Secp256r1, &theirs).unwrap();
+        assert_eq!(agree(&mut *engine, private, peer).unwrap().bytes(), secret);
+    }
+}
+
+fn assert_share_refused(group: Group, share: Share) {
+    for mut engine in engines(2) {
+        let (private, _) = generate(&mut *engine, group);
+        let name = engine.name();
+        let bytes = share.bytes();
+        assert_eq!(
+            agree(&mut *engine, private, share).err(),
+            Some(Failure::InvalidShare),
+            "{name} {bytes:x?}"
+        );
+        assert_eq!(exchange(&mut *engine, group, share).err(), Some(Failure::InvalidShare), "{name}");
+    }
+}
+
+/// The u-coordinates of low order, whose shared secret is zero (RFC 7748 section 6.1), with and without
+/// the bit that is ignored.
+#[test]
+fn x25519_shares_of_low_order_are_refused() {
+    let shares = [
+        hex!("0000000000000000000000000000000000000000000000000000000000000000"),
+        hex!("0100000000000000000000000000000000000000000000000000000000000000"),
+        hex!("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+        hex!("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+        hex!("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+        hex!("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+        hex!("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    ];
+    for mut share in shares {
+        assert_share_refused(Group::X25519, Share::new(Group::X25519, &share).unwrap());
+        share[31] |= 0x80;
+        assert_share_refused(Group::X25519, Share::new(Group::X25519, &share).unwrap());
+    }
+}
+
+#[test]
+fn points_off_the_curve_are_refused() {
+    let group = Group::Secp256r1;
+    let [mut awslc, _] = engines(3);
+    let (_, good) = generate(&mut *awslc, group);
+    let with = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = good.bytes().to_vec();
+        change(&mut bytes);
+        Share::new(group, &bytes).unwrap()
+    };
+    // The field's prime; a coordinate is below it.
+    let prime = hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
+    type Change = dyn Fn(&mut [u8]);
+    let cases: [&Change; 9] = [
+        &|bytes| bytes[64] ^= 1,
+        &|bytes| bytes[1] ^= 0x80,
+        &|bytes| bytes[1..].fill(0),
+        &|bytes| bytes.fill(0),
+        &|bytes| bytes[1..].fill(0xff),
+        &|bytes| bytes[1..33].copy_from_slice(&prime),
+        &|bytes| bytes[33..].copy_from_slice(&prime),
+        &|bytes| bytes[0] = 6 | (bytes[64] & 1),
+        &|bytes| bytes[0] = 2,
+    ];
+    for change in cases {
+        assert_share_refused(group, with(change));
+    }
+}
+
+#[test]
+fn a_share_of_the_other_group_is_refused() {
+    for (group, other) in [(Group::X25519, Group::Secp256r1), (Group::Secp256r1, Group::X25519)] {
+        let [mut awslc, _] = engines(4);
+        let (_, share) = generate(&mut *awslc, other);
+        assert_share_refused(group, share);
+    }
+}
+
+/// Whether `signature` of `text` holds under `key`, as aws-lc and as RustCrypto see it.
+fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
+    let algorithm: &'static dyn VerificationAlgorithm = match scheme {
+        SignatureScheme::EcdsaSecp256r1Sha256 => &ECDSA_P256_SHA256_ASN1,
+        SignatureScheme::RsaPssRsaeSha256 => &RSA_PSS_2048_8192_SHA256,
+        SignatureScheme::RsaPssRsaeSha384 => &RSA_PSS_2048_8192_SHA384,
+        SignatureScheme::RsaPssRsaeSha512 => &RSA_PSS_2048_8192_SHA512,
+        SignatureScheme::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+        SignatureScheme::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
+        SignatureScheme::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+    };
+    let public = key.public_key_der();
+    let awslc = aws_lc_rs::signature::UnparsedPublicKey::new(algorithm, public).verify(text, signature);
+
+    let rustcrypto = if scheme == SignatureScheme::EcdsaSecp256r1Sha256 {
+        let public = p256::ecdsa::VerifyingKey::from_public_key_der(public).unwrap();
+        p256::ecdsa::DerSignature::from_bytes(signature)
+            .is_ok_and(|signature| public.verify(text, &signature).is_ok())
+    } else {
+        let public = RsaPublicKey::from_public_key_der(public).unwrap();
+        let (h256, h384, h512) = (Sha256::digest(text), Sha384::digest(text), Sha512::digest(text));
+        match scheme {
+            // The salt is as long as the hash, which `Pss::new` demands.
+            SignatureScheme::RsaPssRsaeSha256 => {
+                Pss::new::<rsa::sha2::Sha256>().verify(&public, &h256, signature)
+            }
+            SignatureScheme::RsaPssRsaeSha384 => {
+                Pss::new::<rsa::sha2::Sha384>().verify(&public, &h384, signature)
+            }
+            SignatureScheme::RsaPssRsaeSha512 => {
+                Pss::new::<rsa::sha2::Sha512>().verify(&public, &h512, signature)
+            }
+            SignatureScheme::RsaPkcs1Sha256 => {
+                Pkcs1v15Sign::new::<rsa::sha2::Sha256>().verify(&public, &h256, signature)
+            }
+            SignatureScheme::RsaPkcs1Sha384 => {
+                Pkcs1v15Sign::new::<rsa::sha2::Sha384>().verify(&public, &h384, signature)
+            }
+            _ => Pkcs1v15Sign::new::<rsa::sha2::Sha512>().verify(&public, &h512, signature),
+        }
+        .is_ok()
+    };
+    [awslc.is_ok(), rustcrypto]
+}
+
+#[test]
+fn every_signature_holds_for_both_libraries() {
+    let keys = keys();
+    let mut rng = ChaCha20Rng::seed_from_u64(5);
+    for mut engine in engines(5) {
+        for case in 0..20 {
+            let mut text = vec![0; case * 8];
+            rng.fill_bytes(&mut text);
+            let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
+            let signature = sign(&mut *engine, 0, scheme, &text).unwrap();
+            assert_eq!(verify(&keys[0], scheme, &text, signature.bytes()), [true; 2]);
+        }
+        for scheme in RSA_SCHEMES {
+            for key in 1..4 {
+                let mut text = [0; 146];
+                rng.fill_bytes(&mut text);
+                let signature = sign(&mut *engine, key, scheme, &text).unwrap();
+                let key = &keys[usize::from(key)];
+                assert_eq!(verify(key, scheme, &text, signature.bytes()), [true; 2]);
+                text[3] ^= 1;
+                assert_eq!(verify(key, scheme, &text, signature.bytes()), [false; 2]);
+            }
+        }
+    }
+}
+
+/// PKCS #1 v1.5 has no randomness: both engines give the same bytes. PSS and ECDSA never repeat.
+#[test]
+fn signatures_are_deterministic_where_the_scheme_is() {
+    let [mut awslc, mut rustcrypto] = engines(6);
+    for scheme in RSA_SCHEMES {
+        let deterministic = scheme.code() & 0xff == 1;
+        let first = sign(&mut *awslc, 1, scheme, b"text").unwrap();
+        for engine in [&mut awslc, &mut rustcrypto] {
+            let second = sign(&mut **engine, 1, scheme, b"text").unwrap();
+            assert_eq!(first.bytes() == second.bytes(), deterministic, "{scheme:?}");
+        }
+    }
+    for mut engine in engines(6) {
+        let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
+        let mut sign = || sign(&mut *engine, 0, scheme, b"text").unwrap().bytes().to_vec();
+        assert_ne!(sign(), sign());
+    }
+}
+
+#[test]
+fn a_key_signs_only_with_its_own_schemes() {
+    let keys = keys();
+    for mut engine in engines(7) {
+        for scheme in RSA_SCHEMES.into_iter().chain([SignatureScheme::EcdsaSecp256r1Sha256]) {
+            for key in 0..3 {
+                let outcome = sign(&mut *engine, key, scheme, b"text");
+                let expected =
+                    (!keys[usize::from(key)].kind().signs(scheme)).then_some(Failure::UnsuitableKey);
+                assert_eq!(outcome.err(), expected);
+            }
+            for key in [4, u16::MAX] {
+                assert_eq!(sign(&mut *engine, key, scheme, b"").err(), Some(Failure::UnsuitableKey));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_engine_gives_the_job_back() {
+    for mut engine in engines(8) {
+        for token in 0..8 {
+            assert!(engine.submit(Token(token), Job::Generate { group: Group::X25519 }).is_ok());
+        }
+        let (_, peer) = generate(&mut *engines(9)[0], Group::X25519);
+        let back = engine.submit(Token(8), Job::Exchange { group: Group::X25519, peer }).unwrap_err();
+        assert!(matches!(back, Job::Exchange { peer: same, .. } if same.bytes() == peer.bytes()));
+        engine.run();
+        assert_eq!(engine.in_flight(), 8);
+        assert!(matches!(engine.completed(), Some((Token(0), Done::Generated { .. }))));
+        assert!(engine.submit(Token(8), back).is_ok());
+        engine.run();
+        for token in 1..9 {
+            assert_eq!(engine.completed().map(|(token, _)| token), Some(Token(token)));
+        }
+        assert!(engine.completed().is_none());
+    }
+}
+
+#[test]
+fn the_engine_of_the_configuration() {
+    for (name, expected) in [("auto", "awslc"), ("awslc", "awslc"), ("rustcrypto", "rustcrypto")] {
+        let kind = EngineKind::from_name(name).unwrap();
+        assert_eq!(kind.name(), name);
+        let mut engine = engine(kind, &keys(), 1).unwrap();
+        assert_eq!(engine.name(), expected);
+        assert!(sign(&mut *engine, 0, SignatureScheme::EcdsaSecp256r1Sha256, b"text").is_ok());
+    }
+    assert_eq!(EngineKind::from_name("openssl"), None);
+    assert_eq!(EngineKind::default(), EngineKind::Auto);
+}
