@@ -181,6 +181,10 @@ fn x25519_shares_of_low_order_are_refused() {
 
 #[test]
 fn points_off_the_curve_are_refused() {
+    // The field's prime; a coordinate is below it.
+    const PRIME: [u8; 32] = hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
+    type Change = dyn Fn(&mut [u8]);
+
     let group = Group::Secp256r1;
     let [mut awslc, _] = engines(3);
     let (_, good) = generate(&mut *awslc, group);
@@ -189,17 +193,14 @@ fn points_off_the_curve_are_refused() {
         change(&mut bytes);
         Share::new(group, &bytes).unwrap()
     };
-    // The field's prime; a coordinate is below it.
-    let prime = hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
-    type Change = dyn Fn(&mut [u8]);
     let cases: [&Change; 9] = [
         &|bytes| bytes[64] ^= 1,
         &|bytes| bytes[1] ^= 0x80,
         &|bytes| bytes[1..].fill(0),
         &|bytes| bytes.fill(0),
         &|bytes| bytes[1..].fill(0xff),
-        &|bytes| bytes[1..33].copy_from_slice(&prime),
-        &|bytes| bytes[33..].copy_from_slice(&prime),
+        &|bytes| bytes[1..33].copy_from_slice(&PRIME),
+        &|bytes| bytes[33..].copy_from_slice(&PRIME),
         &|bytes| bytes[0] = 6 | (bytes[64] & 1),
         &|bytes| bytes[0] = 2,
     ];
