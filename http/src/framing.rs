@@ -38,6 +38,8 @@ pub struct ResponseFraming {
     /// Whether the connection is a tunnel from here on (101).
     pub upgrade: bool,
     /// Whether another response to the same request follows (1xx other than 101).
+    ///
+    /// RFC 9110 section 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client."
     pub interim: bool,
 }
 
@@ -282,6 +284,3 @@ fn upgrade(head: &RequestHead<'_>, options: Options) -> (bool, bool) {
     }
     (any, any && websocket)
 }
-
-#[cfg(test)]
-mod tests;

@@ -20,3 +20,21 @@ pub fn gather<M: Memory>(memory: &M, chain: &mut M::Chain, n: usize) -> Result<b
     *chain = whole;
     Ok(true)
 }
+
+/// The most segments that an unfinished head should lie in.
+const HEAD_SEGMENTS: usize = 16;
+
+/// Makes all of `chain`, an unfinished head, contiguous once it lies in more than sixteen segments, and
+/// returns whether it did.
+///
+/// A peer that sends a head byte by byte would else hold a segment for each byte. To be called when
+/// [`super::HeadScanner::scan`] wants more.
+///
+/// # Errors
+/// [`Exhausted`] when there is no segment that takes it; `chain` is as before.
+pub fn compact<M: Memory>(memory: &M, chain: &mut M::Chain) -> Result<bool, Exhausted> {
+    if chain.segments() <= HEAD_SEGMENTS {
+        return Ok(false);
+    }
+    gather(memory, chain, chain.len())
+}

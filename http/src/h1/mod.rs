@@ -9,9 +9,6 @@ mod scan;
 pub mod encode;
 
 pub use body::{Body, BodyRead};
-pub use gather::gather;
+pub use gather::{compact, gather};
 pub use parse::{parse_request, parse_response};
 pub use scan::HeadScanner;
-
-#[cfg(test)]
-mod tests;

@@ -171,7 +171,9 @@ fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
 /// Names what `httparse` refused in a request.
 fn request_fault(line: &[u8], head: &[u8], error: Option<httparse::Error>) -> Reason {
     match error {
-        Some(httparse::Error::Token | httparse::Error::Version) => request_line_fault(line),
+        Some(httparse::Error::Token | httparse::Error::Version | httparse::Error::NewLine) => {
+            request_line_fault(line)
+        }
         Some(error) => field_fault(head, error),
         None => Reason::HeadEnd,
     }

@@ -73,6 +73,3 @@ fn fields_room(fields: &Fields<'_>) -> usize {
         room.saturating_add(name.len()).saturating_add(value.len()).saturating_add(4)
     })
 }
-
-#[cfg(test)]
-mod tests;
