@@ -1,0 +1,10 @@
+//! The store as its callers see it.
+
+mod coalescing;
+mod eviction;
+mod hostile;
+mod invalidation;
+mod model;
+mod reuse;
+mod storing;
+mod validation;
