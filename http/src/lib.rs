@@ -28,7 +28,7 @@
 //! # Bytes per stranger
 //!
 //! A connection that is reading a head holds a [`h1::HeadScanner`] (24 bytes) and the head's segments
-//! (at most [`Limits::head_bytes`]); one that relays content holds a [`h1::Body`] (24 bytes). A
+//! (at most [`Limits::head_bytes`]); one that relays content holds a [`h1::Body`] (16 bytes). A
 //! [`FieldTable`] (808 bytes) lives once an lcore: heads are parsed and encoded within a turn.
 //!
 //! # Difference from the first drawing

@@ -25,13 +25,13 @@ pub enum BodyRead<C> {
     End,
 }
 
-/// Where the reading of one message's content stands: 24 bytes.
+/// Where the reading of one message's content stands: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
     state: State,
 }
 
-const _: () = assert!(size_of::<Body>() <= 24);
+const _: () = assert!(size_of::<Body>() <= 16);
 
 #[derive(Clone, Copy, Debug)]
 enum State {

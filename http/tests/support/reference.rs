@@ -136,6 +136,9 @@ fn target_authority(target: &str) -> Option<&str> {
 }
 
 fn is_authority(text: &str) -> bool {
+    if text.starts_with('[') && !text.contains(']') {
+        return false;
+    }
     let (host, port) = match text.rfind(']') {
         Some(close) if text.starts_with('[') => {
             let address = text[1..close].parse::<std::net::Ipv6Addr>();
