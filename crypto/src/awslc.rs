@@ -5,9 +5,9 @@
 //! signatures checked with the public exponent before they leave, against faults in the CRT halves. Its
 //! copies of secrets are wiped when freed.
 //!
-//! Allocations a job: keys and contexts come from aws-lc's own allocator; from Rust's, the binding takes
-//! one buffer for an agreed secret, one for the parsed peer share, one for a signature and one for the
-//! private half in [`Job::Generate`].
+//! Allocations: keys and contexts come from aws-lc's own allocator. From Rust's, the binding takes two
+//! buffers for an agreement (the parsed peer share, the secret), one for the private half in
+//! [`Job::Generate`], and one or two for a signature.
 
 use aws_lc_rs::agreement::{self, ECDH_P256, UnparsedPublicKey, X25519};
 use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};

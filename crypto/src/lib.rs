@@ -6,8 +6,15 @@
 //!
 //! | trait | implementations |
 //! |---|---|
-//! | [`Engine`] | `RustCrypto` (portable, and the oracle in tests), `AwsLc` (the fast scalar default) |
-//! | [`Aead`] | `SoftwareAead` here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
+//! | [`Engine`] | [`AwsLc`], the fast scalar default; [`RustCrypto`], portable, and the oracle in tests |
+//! | [`Aead`] | [`SoftwareAead`] here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
+//!
+//! [`engine`] makes the engine that the configuration names; [`PrivateKey`] reads what it signs with.
+//! [`mod@hash`] is what a TLS key schedule needs: it is cheap enough to be done on the spot.
+//!
+//! What each library promises about timing, and where it allocates, stands at the head of the file that
+//! calls it. Keys, private shares, agreed secrets and hash states are wiped when dropped.
+
 #![forbid(unsafe_code)]
 
 mod aead;

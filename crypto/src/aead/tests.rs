@@ -215,6 +215,34 @@ fn every_split_gives_the_bytes_of_the_oracle() {
     assert_eq!(bench.memory.in_use(), 0);
 }
 
+/// The end of the plaintext and the tag in segments of their own: what a record's tail looks like when
+/// the plaintext has no tailroom.
+#[test]
+fn a_tail_apart_is_sealed_with_the_rest() {
+    let mut bench = Bench::new(5);
+    for algorithm in ALGORITHMS {
+        let key = AeadKey::new(algorithm, &bench.bytes(algorithm.key_len())).unwrap();
+        let session = bench.session(&key);
+        let plain = bench.bytes(1000);
+        let (nonce, aad) = ([3; 12], Aad::tls13([23, 3, 3, 4, 0]));
+        let sealed = oracle(&key, nonce, aad.bytes(), &plain);
+        for tail in (0..50).chain([999, 1000]) {
+            let (head, end) = plain.split_at(plain.len() - tail);
+            for tag_pieces in [[16, 0], [1, 15], [7, 9]] {
+                let last = [end, &vec![0; tag_pieces[0]]].concat();
+                let text = bench.memory.chain_of(&[head, &last, &vec![0; tag_pieces[1]]]);
+                let direction = Direction::Seal;
+                let at = 0..plain.len() + TAG_LEN;
+                let operation = Operation { session, direction, nonce, aad, text, at, into: None };
+                let finished = bench.run(operation);
+                assert!(finished.ok);
+                assert_eq!(finished.text.to_vec(), sealed, "tail {tail}");
+            }
+        }
+        Aead::<Heap>::close_session(&mut bench.aead, session);
+    }
+}
+
 /// Any bit turned in ciphertext, tag, nonce or additional data, in one piece and in several.
 #[test]
 fn a_forgery_is_refused() {
@@ -314,6 +342,24 @@ fn a_closed_session_stays_closed() {
     Aead::<Heap>::close_session(&mut bench.aead, fresh);
     Aead::<Heap>::close_session(&mut bench.aead, fresh);
     assert_eq!(bench.aead.sessions(), 1, "closing twice frees once");
+}
+
+#[test]
+fn an_id_does_not_come_back_soon() {
+    for sessions in [1, 2, 3, 100] {
+        let mut aead = SoftwareAead::new(sessions);
+        let key = AeadKey::new(Algorithm::Aes128Gcm, &[1; 16]).unwrap();
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let session = Aead::<Heap>::open_session(&mut aead, &key, Purpose::Traffic).unwrap();
+            assert!(seen.insert(session));
+            Aead::<Heap>::close_session(&mut aead, session);
+        }
+    }
+    let mut none = SoftwareAead::new(0);
+    let key = AeadKey::new(Algorithm::Aes128Gcm, &[1; 16]).unwrap();
+    assert_eq!(Aead::<Heap>::open_session(&mut none, &key, Purpose::Traffic), None);
+    Aead::<Heap>::close_session(&mut none, SessionId(0));
 }
 
 #[test]
