@@ -1,0 +1,554 @@
+//! One connection: `Connection` and its calls, `Out` that they are given, `Server` that makes them.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use levee_buf::{Chain, Memory, Pieces};
+use levee_crypto::{Aead, Direction, Done, Engine, Finished, Job, Token};
+use rand_core::CryptoRng;
+
+use crate::config::ServerConfig;
+use crate::counters::Counters;
+use crate::error::{Alert, Error};
+use crate::handshake::{Context, Established, Message, State, Traffic};
+use crate::messages::HEADER;
+use crate::record::{ContentType, Incoming, Outgoing, Record};
+use crate::suite::Version;
+
+/// The most bytes of a handshake slot, when a chain takes 40 bytes or less.
+pub const SLOT_SIZE: usize = 1024;
+
+const _: () = assert!(size_of::<Slot<levee_buf::HeapChain>>() <= SLOT_SIZE);
+const _: () = assert!(size_of::<Connection<levee_buf::Heap>>() <= 900);
+
+/// Takes a line of the key log: label, client random, secret.
+pub type KeyLog<'a> = &'a mut dyn FnMut(&str, &[u8; 32], &[u8]);
+
+/// What a connection works with during a call.
+pub struct Out<'a, M: Memory> {
+    /// Where flights and headers are written.
+    pub memory: &'a M,
+    /// Public-key jobs; their answers go to [`Connection::on_job`].
+    pub engine: &'a mut dyn Engine,
+    /// Records; answers that come later go to [`Connection::on_aead`].
+    pub aead: &'a mut dyn Aead<M>,
+    /// Randomness.
+    pub random: &'a mut dyn CryptoRng,
+    /// The name under which this connection's jobs and operations come back: at most one job, one
+    /// sealing and one opening at a time.
+    pub token: Token,
+    /// The worker's counters.
+    pub counters: &'a mut Counters,
+    /// Secrets for SSLKEYLOGFILE, with their labels there.
+    pub keylog: Option<KeyLog<'a>>,
+}
+
+/// A worker's handle to its offer, with the slots of the handshakes under way.
+///
+/// A slot is taken at the first byte of a connection and given back when its handshake is over. Their
+/// number bounds the handshakes of the worker; none is allocated later.
+pub struct Server<M: Memory> {
+    config: Arc<ServerConfig>,
+    slots: RefCell<Vec<Box<Slot<M::Chain>>>>,
+}
+
+/// The state of a handshake.
+#[derive(Default)]
+struct Slot<C> {
+    state: State<C>,
+    job: Option<Job>,
+}
+
+impl<M: Memory> Server<M> {
+    /// A handle with `handshakes` slots of at most [`SLOT_SIZE`] bytes each.
+    #[must_use]
+    pub fn new(config: Arc<ServerConfig>, handshakes: usize) -> Rc<Self> {
+        let slots = (0..handshakes).map(|_| Box::new(Slot::default())).collect();
+        Rc::new(Self { config, slots: RefCell::new(slots) })
+    }
+
+    /// The offer.
+    #[must_use]
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// Handshake slots that are free.
+    #[must_use]
+    pub fn free_slots(&self) -> usize {
+        self.slots.borrow().len()
+    }
+}
+
+/// The server side of one TLS connection.
+///
+/// Once [`Connection::release`] was called it may be dropped.
+pub struct Connection<M: Memory> {
+    server: Rc<Server<M>>,
+    phase: Phase<M::Chain>,
+    incoming: Incoming<M>,
+    outgoing: Outgoing<M>,
+    /// Handshake bytes that are not yet a whole message, or wait for a job.
+    messages: M::Chain,
+    plain: M::Chain,
+    closing: Closing,
+    failed: Option<Error>,
+    peer_closed: bool,
+    /// Memory was short in the last fill.
+    starved: bool,
+    warnings: u8,
+}
+
+enum Phase<C> {
+    Fresh,
+    Handshake(Box<Slot<C>>),
+    Traffic(Traffic),
+    Over,
+}
+
+/// How far the end of our side has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    Asked(Alert),
+    /// The alert is with the record layer.
+    Sealed,
+    /// The alert was given out, or there is none.
+    Closed,
+}
+
+/// What [`Connection::fill`] has.
+pub enum Filled<C> {
+    /// Wire bytes to be sent.
+    Wire(C),
+    /// A record is being sealed, or could not be yet: call again after [`Connection::on_aead`] or
+    /// [`Connection::resume`].
+    Later,
+    /// There is nothing to send.
+    Nothing,
+}
+
+/// Warning alerts that are taken over the life of a connection.
+const MAX_WARNINGS: u8 = 8;
+
+impl<M: Memory> Connection<M> {
+    /// A connection that has not received anything.
+    #[must_use]
+    pub fn server(server: &Rc<Server<M>>) -> Self {
+        Self {
+            server: Rc::clone(server),
+            phase: Phase::Fresh,
+            incoming: Incoming::default(),
+            outgoing: Outgoing::default(),
+            messages: M::Chain::default(),
+            plain: M::Chain::default(),
+            closing: Closing::Open,
+            failed: None,
+            peer_closed: false,
+            starved: false,
+            warnings: 0,
+        }
+    }
+
+    /// Takes bytes from the wire, split anywhere, and works on them until they end or the connection
+    /// waits for an engine. Bytes after an error or the peer's close_notify are discarded.
+    ///
+    /// Call after it: [`Connection::read`], [`Connection::fill`].
+    ///
+    /// # Errors
+    /// The reason the connection is over; [`Connection::fill`] has its alert.
+    pub fn input(&mut self, wire: M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
+        if self.failed.is_some() || self.peer_closed || wire.is_empty() {
+            return Ok(());
+        }
+        self.incoming.push(wire);
+        let result = self.run(None, out);
+        self.verdict(result, out)
+    }
+
+    /// Takes the answer to a job. An answer that comes after an error is dropped.
+    ///
+    /// # Errors
+    /// As [`Connection::input`].
+    pub fn on_job(&mut self, done: Done, out: &mut Out<'_, M>) -> Result<(), Error> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let result = self.step(out, |state, cx| state.resume(done, cx)).and_then(|()| self.run(None, out));
+        self.verdict(result, out)
+    }
+
+    /// Takes the answer to a record that was sealed or opened.
+    ///
+    /// # Errors
+    /// As [`Connection::input`].
+    pub fn on_aead(&mut self, finished: Finished<M::Chain>, out: &mut Out<'_, M>) -> Result<(), Error> {
+        let result = match finished.direction {
+            Direction::Seal => self.outgoing.finished(finished, out),
+            Direction::Open if self.failed.is_some() => return Ok(()),
+            Direction::Open => self.incoming.opened(finished, out).and_then(|record| self.run(record, out)),
+        };
+        self.verdict(result, out)
+    }
+
+    /// Submits again what an engine was too busy for; of use when [`Connection::wants_resume`].
+    ///
+    /// # Errors
+    /// As [`Connection::input`].
+    pub fn resume(&mut self, out: &mut Out<'_, M>) -> Result<(), Error> {
+        self.starved = false;
+        if let Phase::Handshake(slot) = &mut self.phase
+            && let Some(job) = slot.job.take()
+        {
+            slot.job = out.engine.submit(out.token, job).err();
+        }
+        let sealed = self.outgoing.resume(out);
+        let result = sealed.and_then(|()| {
+            if self.failed.is_some() {
+                return Ok(());
+            }
+            self.incoming.resume(out).and_then(|record| self.run(record, out))
+        });
+        self.verdict(result, out)
+    }
+
+    /// Whether an engine or memory refused something: call [`Connection::resume`] a turn later.
+    #[must_use]
+    pub fn wants_resume(&self) -> bool {
+        let job = matches!(&self.phase, Phase::Handshake(slot) if slot.job.is_some());
+        job || self.starved || self.outgoing.is_stalled() || self.incoming.is_stalled()
+    }
+
+    /// Whether bytes given to [`Connection::input`] are worked on at once: nothing is waited for, and
+    /// the peer may still send.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        let parked = match &self.phase {
+            Phase::Fresh | Phase::Traffic(_) => false,
+            Phase::Handshake(slot) => !slot.state.wants_input(),
+            Phase::Over => true,
+        };
+        !parked && !self.incoming.is_parked() && self.failed.is_none() && !self.peer_closed
+    }
+
+    /// The application bytes decrypted since the last call, in the segments they came in.
+    pub fn read(&mut self) -> Option<M::Chain> {
+        if self.plain.is_empty() { None } else { Some(self.plain.take()) }
+    }
+
+    /// Bytes held: received and not decrypted, decrypted and not read, and of an unfinished handshake
+    /// message. A record in the hands of the AEAD engine (at most 16,645 bytes) is not among them.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.incoming.buffered() + self.plain.len() + self.messages.len()
+    }
+
+    /// Wire bytes to send: flights, alerts and KeyUpdates first, then records of `plain`, together about
+    /// `room` bytes. A record is cut to the room, but not below half a KiB while there is as much to
+    /// send. What `plain` still holds was not taken.
+    pub fn fill(&mut self, plain: &mut M::Chain, room: usize, out: &mut Out<'_, M>) -> Filled<M::Chain> {
+        let mut wire = M::Chain::default();
+        loop {
+            wire.append(self.outgoing.take());
+            if self.outgoing.is_parked() || self.starved {
+                break;
+            }
+            if self.closing == Closing::Sealed {
+                self.closing = Closing::Closed;
+            }
+            if !wire.is_empty() && wire.len() >= room {
+                break;
+            }
+            match self.seal_next(plain, room.saturating_sub(wire.len()), out) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // Nothing was taken or sent; the caller tries again when memory is there.
+                Err(Error::MemoryExhausted) if self.failed.is_none() => self.starved = true,
+                Err(error) => _ = self.verdict(Err(error), out),
+            }
+        }
+        if !wire.is_empty() {
+            Filled::Wire(wire)
+        } else if self.outgoing.is_parked() || self.starved {
+            Filled::Later
+        } else {
+            Filled::Nothing
+        }
+    }
+
+    /// Queues close_notify behind what was filled: `plain` is not taken any more.
+    pub fn close(&mut self) {
+        if self.closing == Closing::Open {
+            self.closing = match self.phase {
+                // Without a ClientHello there is nobody to tell.
+                Phase::Fresh => Closing::Closed,
+                _ => Closing::Asked(Alert::CloseNotify),
+            };
+        }
+    }
+
+    /// What the handshake agreed on, once it is complete.
+    #[must_use]
+    pub const fn handshake(&self) -> Option<&Established> {
+        match &self.phase {
+            Phase::Traffic(traffic) => Some(&traffic.established),
+            _ => None,
+        }
+    }
+
+    /// Whether the handshake is complete and the connection has not failed.
+    #[must_use]
+    pub const fn is_established(&self) -> bool {
+        self.handshake().is_some()
+    }
+
+    /// Why the connection failed.
+    #[must_use]
+    pub const fn error(&self) -> Option<Error> {
+        self.failed
+    }
+
+    /// Whether the peer sent close_notify: no more bytes will come, ours may still go.
+    #[must_use]
+    pub const fn peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    /// Whether our close_notify or fatal alert was given out by [`Connection::fill`], or there is none:
+    /// nothing will be sent any more.
+    #[must_use]
+    pub fn send_closed(&self) -> bool {
+        self.closing == Closing::Closed
+    }
+
+    /// Whether [`Connection::fill`] has bytes of its own to send, without any plaintext.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        let due = match self.closing {
+            Closing::Open => matches!(&self.phase, Phase::Traffic(traffic) if traffic.wants_write()),
+            Closing::Asked(_) => true,
+            Closing::Sealed | Closing::Closed => false,
+        };
+        self.outgoing.has_ready() || due && !self.outgoing.is_parked()
+    }
+
+    /// Gives the sessions back. Call once, before the connection is dropped; operations and jobs under
+    /// way may still finish, their answers are for nobody.
+    pub fn release(&mut self, aead: &mut dyn Aead<M>) {
+        self.leave_handshake(Phase::Over);
+        self.incoming.release(aead);
+        self.outgoing.release(aead);
+        self.closing = Closing::Closed;
+    }
+
+    /// Works on `record` and on what was received, until that ends or something must be waited for.
+    fn run(&mut self, record: Option<Record<M::Chain>>, out: &mut Out<'_, M>) -> Result<(), Error> {
+        if let Some(record) = record {
+            self.record(record, out)?;
+        }
+        while self.wants_input() {
+            if self.message(out)? {
+                continue;
+            }
+            let Some(record) = self.incoming.next(out)? else { return Ok(()) };
+            self.record(record, out)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Record<M::Chain>, out: &mut Out<'_, M>) -> Result<(), Error> {
+        let Record { kind, payload } = record;
+        if kind == ContentType::Handshake {
+            self.messages.append(payload);
+            return Ok(());
+        }
+        // RFC 8446 section 5.1: other record types MUST NOT be interleaved with a handshake message.
+        if !self.messages.is_empty() {
+            return Err(Error::InterleavedMessage);
+        }
+        match (kind, &mut self.phase) {
+            (ContentType::Alert, _) => self.alert(&payload, out),
+            (ContentType::ApplicationData, Phase::Traffic(traffic)) => {
+                if !payload.is_empty() {
+                    traffic.data();
+                    self.plain.append(payload);
+                }
+                Ok(())
+            }
+            (ContentType::ChangeCipherSpec, Phase::Handshake(_)) => {
+                if payload.len() != 1 || payload.chunk(0) != [1] {
+                    return Err(Error::BadChangeCipherSpec);
+                }
+                self.step(out, |state, cx| state.change_cipher_spec(cx))
+            }
+            _ => Err(Error::UnexpectedRecord),
+        }
+    }
+
+    fn alert(&mut self, payload: &M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
+        const USER_CANCELED: u8 = 90;
+        const WARNING: u8 = 1;
+        let mut alert = [0; 2];
+        if payload.len() != payload.copy_to(0, &mut alert) || payload.len() != alert.len() {
+            return Err(Error::BadAlert);
+        }
+        let [level, code] = alert;
+        out.counters.alert_received(code);
+        let established = self.handshake().map(|established| established.version);
+        if code == Alert::CloseNotify.code() {
+            if established.is_none() {
+                return Err(Error::AlertReceived);
+            }
+            self.peer_closed = true;
+            self.incoming.discard();
+            return Ok(());
+        }
+        // RFC 8446 section 6.2: all alerts but close_notify and user_canceled are errors, whatever
+        // their level says.
+        let warns = level == WARNING && established != Some(Version::Tls13);
+        if !warns && code != USER_CANCELED {
+            return Err(Error::AlertReceived);
+        }
+        self.warnings += 1;
+        if self.warnings > MAX_WARNINGS { Err(Error::WarningFlood) } else { Ok(()) }
+    }
+
+    /// Takes the handshake message in front, if it is whole.
+    fn message(&mut self, out: &mut Out<'_, M>) -> Result<bool, Error> {
+        let mut header = [0; HEADER];
+        if self.messages.copy_to(0, &mut header) < HEADER {
+            return Ok(false);
+        }
+        let limit = match &self.phase {
+            Phase::Fresh => State::<M::Chain>::default().limit(),
+            Phase::Handshake(slot) => slot.state.limit(),
+            Phase::Traffic(traffic) => traffic.limit(),
+            Phase::Over => 0,
+        };
+        let [kind, a, b, c] = header;
+        let [a, b, c] = [a, b, c].map(usize::from);
+        let length = HEADER + ((a << 16) | (b << 8) | c);
+        if length > limit {
+            return Err(Error::MessageTooLong);
+        }
+        if self.messages.len() < length {
+            return Ok(false);
+        }
+        if self.messages.chunk(0).len() < length {
+            self.gather(length, out)?;
+        }
+        let mut messages = self.messages.take();
+        let result = messages.chunk(0).get(..length).ok_or(Error::Malformed).and_then(|bytes| {
+            let message = Message { kind, bytes, last: messages.len() == length };
+            match &mut self.phase {
+                Phase::Traffic(traffic) => traffic.message(&message, &mut self.incoming, out),
+                _ => self.step(out, |state, cx| state.message(&message, cx)),
+            }
+        });
+        messages.trim_front(length);
+        self.messages = messages;
+        result.map(|()| true)
+    }
+
+    /// Makes the first `length` handshake bytes contiguous.
+    fn gather(&mut self, length: usize, out: &mut Out<'_, M>) -> Result<(), Error> {
+        let mut fresh = out.memory.alloc(length).ok_or(Error::MemoryExhausted)?;
+        self.messages.copy_to(0, fresh.extend(length).ok_or(Error::MemoryExhausted)?);
+        self.messages.trim_front(length);
+        fresh.append(self.messages.take());
+        self.messages = fresh;
+        out.counters.gathered = out.counters.gathered.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Consumes the handshake's state for the next one.
+    fn step(
+        &mut self,
+        out: &mut Out<'_, M>,
+        step: impl FnOnce(State<M::Chain>, &mut Context<'_, '_, M>) -> Result<State<M::Chain>, Error>,
+    ) -> Result<(), Error> {
+        if matches!(self.phase, Phase::Fresh) {
+            let slot = self.server.slots.borrow_mut().pop().ok_or(Error::HandshakesFull)?;
+            self.phase = Phase::Handshake(slot);
+        }
+        let Phase::Handshake(slot) = &mut self.phase else { return Err(Error::UnexpectedCompletion) };
+        let Slot { state, job } = slot.as_mut();
+        let mut cx = Context {
+            config: &self.server.config,
+            incoming: &mut self.incoming,
+            outgoing: &mut self.outgoing,
+            job,
+            out,
+        };
+        match step(std::mem::replace(state, State::Poisoned), &mut cx)? {
+            State::Done(traffic) => {
+                out.counters.handshake(traffic.established.suite);
+                self.leave_handshake(Phase::Traffic(traffic));
+            }
+            next => *state = next,
+        }
+        Ok(())
+    }
+
+    /// Goes on to `next`; the slot goes back, wiped.
+    fn leave_handshake(&mut self, next: Phase<M::Chain>) {
+        if let Phase::Handshake(mut slot) = std::mem::replace(&mut self.phase, next) {
+            *slot = Slot::default();
+            self.server.slots.borrow_mut().push(slot);
+        }
+    }
+
+    /// Hands the next record to the record layer; false when there is none.
+    fn seal_next(&mut self, plain: &mut M::Chain, room: usize, out: &mut Out<'_, M>) -> Result<bool, Error> {
+        match (self.closing, &mut self.phase) {
+            (Closing::Asked(alert), _) => {
+                let level = if alert == Alert::CloseNotify { 1 } else { 2 };
+                self.outgoing.send_short(ContentType::Alert, &[level, alert.code()], out)?;
+                self.closing = Closing::Sealed;
+            }
+            (Closing::Open, Phase::Traffic(traffic)) => {
+                if self.outgoing.sealed() >= self.server.config.options.key_limit && !traffic.renew() {
+                    return Err(Error::KeyLimit);
+                }
+                if traffic.wants_write() {
+                    traffic.send(&mut self.outgoing, out)?;
+                } else if plain.is_empty() {
+                    return Ok(false);
+                } else {
+                    self.outgoing.send_data(plain, room, out)?;
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Ends the connection on an error.
+    fn verdict(&mut self, result: Result<(), Error>, out: &mut Out<'_, M>) -> Result<(), Error> {
+        let Err(error) = result else { return Ok(()) };
+        let first = self.failed.is_none();
+        if first {
+            self.failed = Some(error);
+            out.counters.error(error);
+        }
+        self.closing = match (self.closing, error.alert()) {
+            (Closing::Sealed, _) => Closing::Sealed,
+            (Closing::Open | Closing::Asked(_), Some(alert)) if first => Closing::Asked(alert),
+            // An alert that could not be sent is not tried again.
+            _ => Closing::Closed,
+        };
+        self.leave_handshake(Phase::Over);
+        self.incoming.discard();
+        self.messages = M::Chain::default();
+        self.plain = M::Chain::default();
+        Err(error)
+    }
+}
+
+impl<M: Memory> Drop for Connection<M> {
+    fn drop(&mut self) {
+        self.leave_handshake(Phase::Over);
+    }
+}

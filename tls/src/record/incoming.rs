@@ -1,0 +1,319 @@
+//! Received records: cut off the wire chain at any split, opened in place, bounded.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use levee_buf::{Chain, Memory, Pieces};
+use levee_crypto::{Aead, Answer, Direction, Finished, Operation, TAG_LEN};
+
+use super::{ContentType, HEADER, MAX_CIPHERTEXT12, MAX_CIPHERTEXT13, MAX_PLAINTEXT, Protection};
+use crate::connection::Out;
+use crate::error::Error;
+use crate::suite::Version;
+
+/// The bytes of rejected early data that are skipped: one record of the longest kind.
+const MAX_EARLY_DATA: u16 = 16_640 + 5;
+
+/// Records without content that are taken in a row.
+const MAX_EMPTY: u8 = 16;
+
+/// A record's content.
+pub(crate) struct Record<C> {
+    pub(crate) kind: ContentType,
+    pub(crate) payload: C,
+}
+
+/// The receiving half of the record layer.
+pub(crate) struct Incoming<M: Memory> {
+    wire: M::Chain,
+    protection: Option<Protection>,
+    opening: Opening<M::Chain>,
+    /// The outer type of the record being opened.
+    kind: ContentType,
+    /// Bytes of records that may yet be skipped as rejected early data.
+    skip: u16,
+    empty: u8,
+    /// Alerts in plaintext are taken though protection is on: the client may not have our keys.
+    plain_alerts: bool,
+}
+
+enum Opening<C> {
+    Idle,
+    InFlight,
+    Stalled(Operation<C>),
+}
+
+impl<M: Memory> Default for Incoming<M> {
+    fn default() -> Self {
+        Self {
+            wire: M::Chain::default(),
+            protection: None,
+            opening: Opening::Idle,
+            kind: ContentType::Handshake,
+            skip: 0,
+            empty: 0,
+            plain_alerts: false,
+        }
+    }
+}
+
+impl<M: Memory> Incoming<M> {
+    /// Further bytes from the wire.
+    pub(crate) fn push(&mut self, wire: M::Chain) {
+        self.wire.append(wire);
+    }
+
+    /// Bytes received and not yet opened; those in the hands of the AEAD engine are not among them.
+    pub(crate) fn buffered(&self) -> usize {
+        self.wire.len()
+    }
+
+    /// Whether the AEAD engine has, or should have, a record.
+    pub(crate) const fn is_parked(&self) -> bool {
+        !matches!(self.opening, Opening::Idle)
+    }
+
+    pub(crate) const fn is_stalled(&self) -> bool {
+        matches!(self.opening, Opening::Stalled(_))
+    }
+
+    /// The next record, or `None` when its bytes are not all here or the AEAD engine has it.
+    pub(crate) fn next(&mut self, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
+        while !self.is_parked() {
+            let Some((kind, header, length)) = self.header()? else { return Ok(None) };
+            let whole = HEADER.saturating_add(length);
+            if self.wire.len() < whole {
+                return Ok(None);
+            }
+            let record = out.memory.split_to(&mut self.wire, whole).ok_or(Error::MemoryExhausted)?;
+            out.counters.records_in = out.counters.records_in.wrapping_add(1);
+            let record = match self.is_protected(kind)? {
+                true => self.open(record, kind, header, out)?,
+                false => self.plain(record, kind, out)?,
+            };
+            if record.is_some() {
+                return Ok(record);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The answer to a record that was given to the AEAD engine. `None`: it was skipped.
+    pub(crate) fn opened(
+        &mut self,
+        finished: Finished<M::Chain>,
+        out: &mut Out<'_, M>,
+    ) -> Result<Option<Record<M::Chain>>, Error> {
+        self.opening = Opening::Idle;
+        let mut payload = finished.text;
+        let Some(protection) = &mut self.protection else { return Err(Error::UnexpectedCompletion) };
+        if !finished.ok {
+            // RFC 8446 section 4.2.10: a server that ignores early_data skips records that fail to
+            // deprotect, up to a maximum.
+            return if self.skip > 0 { self.skip(payload.len(), out) } else { Err(Error::BadRecordMac) };
+        }
+        self.skip = 0;
+        protection.seq = protection.seq.checked_add(1).ok_or(Error::KeyLimit)?;
+        payload.trim_front(protection.prefix());
+        payload.truncate(payload.len().saturating_sub(TAG_LEN));
+        let mut kind = self.kind;
+        if protection.version == Version::Tls13 {
+            let (length, code) = inner(&payload).ok_or(Error::NoContentType)?;
+            kind = ContentType::from_code(code).ok_or(Error::UnknownContentType)?;
+            // RFC 8446 section 5: a protected change_cipher_spec MUST abort.
+            if kind == ContentType::ChangeCipherSpec {
+                return Err(Error::UnexpectedRecord);
+            }
+            payload.truncate(length);
+        }
+        self.content(payload, kind).map(Some)
+    }
+
+    /// Submits again what the AEAD engine was too busy for.
+    pub(crate) fn resume(&mut self, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
+        match std::mem::replace(&mut self.opening, Opening::Idle) {
+            Opening::Stalled(operation) => self.submit(operation, out),
+            other => {
+                self.opening = other;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Replaces the key; the next record is of the new one.
+    pub(crate) fn protect(&mut self, protection: Protection, aead: &mut dyn Aead<M>) {
+        if let Some(old) = self.protection.replace(protection) {
+            aead.close_session(old.session);
+        }
+    }
+
+    /// Early data was offered and is not taken.
+    pub(crate) const fn skip_early_data(&mut self, yes: bool) {
+        self.skip = if yes { MAX_EARLY_DATA } else { 0 };
+    }
+
+    /// Whether the peer may still send alerts in plaintext.
+    pub(crate) const fn take_plain_alerts(&mut self, yes: bool) {
+        self.plain_alerts = yes;
+    }
+
+    /// Forgets all bytes: nothing of them will be looked at.
+    pub(crate) fn discard(&mut self) {
+        self.wire = M::Chain::default();
+    }
+
+    pub(crate) fn release(&mut self, aead: &mut dyn Aead<M>) {
+        self.discard();
+        self.opening = Opening::Idle;
+        if let Some(protection) = self.protection.take() {
+            aead.close_session(protection.session);
+        }
+    }
+
+    /// Type, bytes and length of the header in front, once its five bytes are here.
+    fn header(&self) -> Result<Option<(ContentType, [u8; HEADER], usize)>, Error> {
+        let mut header = [0; HEADER];
+        if self.wire.copy_to(0, &mut header) < HEADER {
+            return Ok(None);
+        }
+        let [code, major, _, high, low] = header;
+        let kind = ContentType::from_code(code).ok_or(Error::UnknownContentType)?;
+        // RFC 8446 section 5.1: legacy_record_version MUST be ignored; what is not 3.x is not TLS.
+        if major != 3 {
+            return Err(Error::BadRecordVersion);
+        }
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let limit = match &self.protection {
+            None if self.skip > 0 => MAX_CIPHERTEXT13,
+            None => MAX_PLAINTEXT,
+            Some(protection) if protection.version == Version::Tls13 => MAX_CIPHERTEXT13,
+            Some(_) => MAX_CIPHERTEXT12,
+        };
+        if length > limit {
+            return Err(Error::RecordOverflow);
+        }
+        Ok(Some((kind, header, length)))
+    }
+
+    fn is_protected(&self, kind: ContentType) -> Result<bool, Error> {
+        let Some(protection) = &self.protection else { return Ok(false) };
+        match (protection.version, kind) {
+            (Version::Tls12, _) | (_, ContentType::ApplicationData) => Ok(true),
+            // RFC 8446 appendix D.4: change_cipher_spec is never protected.
+            (_, ContentType::ChangeCipherSpec) => Ok(false),
+            (_, ContentType::Alert) if self.plain_alerts => Ok(false),
+            _ => Err(Error::UnprotectedRecord),
+        }
+    }
+
+    fn plain(
+        &mut self,
+        mut record: M::Chain,
+        kind: ContentType,
+        out: &mut Out<'_, M>,
+    ) -> Result<Option<Record<M::Chain>>, Error> {
+        if self.skip > 0 && kind == ContentType::ApplicationData {
+            return self.skip(record.len(), out);
+        }
+        record.trim_front(HEADER);
+        self.content(record, kind).map(Some)
+    }
+
+    fn open(
+        &mut self,
+        mut record: M::Chain,
+        kind: ContentType,
+        header: [u8; HEADER],
+        out: &mut Out<'_, M>,
+    ) -> Result<Option<Record<M::Chain>>, Error> {
+        let Some(protection) = &self.protection else { return Err(Error::UnexpectedCompletion) };
+        let start = protection.prefix();
+        let least = start.saturating_add(protection.inner_type()).saturating_add(TAG_LEN);
+        if record.len() < least {
+            return if self.skip > 0 { self.skip(record.len(), out) } else { Err(Error::BadRecordMac) };
+        }
+        if !record.is_exclusive(start..record.len()) {
+            record = copy(&record, out)?;
+        }
+        let mut explicit = [0; 8];
+        let explicit = (protection.explicit_nonce() == explicit.len()).then(|| {
+            record.copy_to(HEADER, &mut explicit);
+            explicit
+        });
+        let plaintext = record.len().saturating_sub(start).saturating_sub(TAG_LEN);
+        self.kind = kind;
+        let operation = Operation {
+            session: protection.session,
+            direction: Direction::Open,
+            nonce: protection.nonce(explicit),
+            aad: protection.aad(kind, header, plaintext),
+            at: start..record.len(),
+            text: record,
+            into: None,
+        };
+        self.submit(operation, out)
+    }
+
+    fn submit(
+        &mut self,
+        operation: Operation<M::Chain>,
+        out: &mut Out<'_, M>,
+    ) -> Result<Option<Record<M::Chain>>, Error> {
+        match out.aead.submit(out.token, operation) {
+            Answer::Now(finished) => return self.opened(finished, out),
+            Answer::Later => self.opening = Opening::InFlight,
+            Answer::Busy(operation) => self.opening = Opening::Stalled(operation),
+        }
+        Ok(None)
+    }
+
+    fn skip(&mut self, n: usize, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
+        let n = u16::try_from(n).unwrap_or(u16::MAX);
+        self.skip = self.skip.checked_sub(n).filter(|&left| left > 0).ok_or(Error::EarlyDataFlood)?;
+        out.counters.early_data_skipped = out.counters.early_data_skipped.wrapping_add(1);
+        Ok(None)
+    }
+
+    /// The rules for content of either protection.
+    fn content(&mut self, payload: M::Chain, kind: ContentType) -> Result<Record<M::Chain>, Error> {
+        if payload.len() > MAX_PLAINTEXT {
+            return Err(Error::RecordOverflow);
+        }
+        if !payload.is_empty() {
+            self.empty = 0;
+        } else if kind == ContentType::ApplicationData {
+            self.empty = self.empty.saturating_add(1);
+        } else {
+            // RFC 8446 section 5.1: zero-length fragments of handshake and alert types are forbidden.
+            return Err(Error::EmptyFragment);
+        }
+        if self.empty > MAX_EMPTY {
+            return Err(Error::EmptyRecordFlood);
+        }
+        Ok(Record { kind, payload })
+    }
+}
+
+/// The length of the content of a TLSInnerPlaintext and its type: the last byte that is not zero.
+fn inner(payload: &impl Pieces) -> Option<(usize, u8)> {
+    let last = payload.len().checked_sub(1)?;
+    let code = *payload.chunk(last).first()?;
+    if code != 0 {
+        return Some((last, code));
+    }
+    let (mut at, mut found) = (0_usize, None);
+    payload.for_each(0..last, &mut |chunk| {
+        if let Some((index, &code)) = chunk.iter().enumerate().rfind(|(_, byte)| **byte != 0) {
+            found = Some((at.saturating_add(index), code));
+        }
+        at = at.saturating_add(chunk.len());
+    });
+    found
+}
+
+/// A copy of a record in memory that may be written.
+fn copy<M: Memory>(record: &M::Chain, out: &mut Out<'_, M>) -> Result<M::Chain, Error> {
+    let mut fresh = out.memory.alloc(record.len()).ok_or(Error::MemoryExhausted)?;
+    let place = fresh.extend(record.len()).ok_or(Error::MemoryExhausted)?;
+    record.copy_to(0, place);
+    out.counters.copied = out.counters.copied.wrapping_add(1);
+    Ok(fresh)
+}

@@ -1,0 +1,134 @@
+//! The record layer (RFC 8446 section 5, RFC 5246 section 6.2): headers, limits, nonces, additional data.
+//!
+//! `incoming` cuts records off the received chain and opens them where they lie; `outgoing` seals.
+
+mod incoming;
+mod outgoing;
+
+pub(crate) use incoming::{Incoming, Record};
+use levee_buf::Memory;
+use levee_crypto::{Aad, Algorithm, Purpose, SessionId, TAG_LEN};
+pub(crate) use outgoing::Outgoing;
+
+use crate::connection::Out;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::suite::Version;
+
+/// Bytes of a record header.
+pub(crate) const HEADER: usize = 5;
+
+/// The most bytes of plaintext in a record.
+pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
+
+/// RFC 8446 section 5.2: the length of TLSCiphertext MUST NOT exceed 2^14 + 256.
+const MAX_CIPHERTEXT13: usize = MAX_PLAINTEXT + 256;
+
+/// RFC 5246 section 6.2.3: the length MUST NOT exceed 2^14 + 2048; ours grow by nonce and tag alone.
+const MAX_CIPHERTEXT12: usize = MAX_PLAINTEXT + 2048;
+
+/// The most bytes that protection adds to a record: header, explicit nonce or content type, tag.
+pub(crate) const MAX_OVERHEAD: usize = HEADER + 8 + TAG_LEN;
+
+/// The type of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ContentType {
+    ChangeCipherSpec = 20,
+    Alert = 21,
+    Handshake = 22,
+    ApplicationData = 23,
+}
+
+impl ContentType {
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            20 => Some(Self::ChangeCipherSpec),
+            21 => Some(Self::Alert),
+            22 => Some(Self::Handshake),
+            23 => Some(Self::ApplicationData),
+            _ => None,
+        }
+    }
+}
+
+/// A record header as it is sent.
+pub(crate) fn header(kind: ContentType, length: usize) -> [u8; HEADER] {
+    let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+    [kind as u8, 3, 3, high, low]
+}
+
+/// The key of one direction, installed in the AEAD engine, and its sequence number.
+pub(crate) struct Protection {
+    session: SessionId,
+    version: Version,
+    algorithm: Algorithm,
+    iv: [u8; 12],
+    seq: u64,
+}
+
+impl Protection {
+    /// Installs `keys`; the session is closed by who holds the value.
+    pub(crate) fn install<M: Memory>(
+        keys: &Keys,
+        version: Version,
+        purpose: Purpose,
+        out: &mut Out<'_, M>,
+    ) -> Result<Self, Error> {
+        let session = out.aead.open_session(&keys.key, purpose).ok_or(Error::SessionsFull)?;
+        Ok(Self { session, version, algorithm: keys.key.algorithm(), iv: keys.iv, seq: 0 })
+    }
+
+    /// Bytes of nonce in front of the ciphertext (RFC 5288 section 3).
+    const fn explicit_nonce(&self) -> usize {
+        match (self.version, self.algorithm) {
+            (Version::Tls13, _) | (_, Algorithm::ChaCha20Poly1305) => 0,
+            (Version::Tls12, _) => 8,
+        }
+    }
+
+    /// Bytes of the content type behind the plaintext (RFC 8446 section 5.2).
+    const fn inner_type(&self) -> usize {
+        match self.version {
+            Version::Tls13 => 1,
+            Version::Tls12 => 0,
+        }
+    }
+
+    /// Bytes in front of the ciphertext.
+    pub(crate) const fn prefix(&self) -> usize {
+        HEADER + self.explicit_nonce()
+    }
+
+    /// Bytes that a record is longer than its plaintext.
+    const fn overhead(&self) -> usize {
+        self.prefix() + self.inner_type() + TAG_LEN
+    }
+
+    /// The nonce of the record of number `seq`; `explicit` is what the record carries of it.
+    fn nonce(&self, explicit: Option<[u8; 8]>) -> [u8; 12] {
+        let mut nonce = self.iv;
+        let [_, _, _, _, tail @ ..] = &mut nonce;
+        match explicit {
+            Some(explicit) => *tail = explicit,
+            // RFC 8446 section 5.3, RFC 7905 section 2: the number, padded to the left, XOR the IV.
+            None => tail.iter_mut().zip(self.seq.to_be_bytes()).for_each(|(a, b)| *a ^= b),
+        }
+        nonce
+    }
+
+    /// Additional data of a record with `header` and `plaintext` bytes.
+    fn aad(&self, kind: ContentType, header: [u8; HEADER], plaintext: usize) -> Aad {
+        match self.version {
+            // RFC 8446 section 5.2: the record header.
+            Version::Tls13 => Aad::tls13(header),
+            // RFC 5246 section 6.2.3.3: seq_num, type, version, length of the plaintext.
+            Version::Tls12 => {
+                let [a, b, c, d, e, f, g, h] = self.seq.to_be_bytes();
+                let [high, low] = u16::try_from(plaintext).unwrap_or(u16::MAX).to_be_bytes();
+                let [_, major, minor, _, _] = header;
+                Aad::tls12([a, b, c, d, e, f, g, h, kind as u8, major, minor, high, low])
+            }
+        }
+    }
+}

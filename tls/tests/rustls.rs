@@ -1,0 +1,134 @@
+//! Interoperability in one process: rustls as the client.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use levee_tls::{Connection, Established, Suite, Version};
+use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, X25519};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use support::{Rig, identities};
+
+/// A pair: rustls on one end, ours on the other.
+struct Pair {
+    rig: Rig,
+    server: Connection<levee_buf::Heap>,
+    client: ClientConnection,
+}
+
+impl Pair {
+    fn new(rig: Rig, config: ClientConfig, name: &str) -> Self {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let server = rig.connection();
+        Self { rig, server, client }
+    }
+
+    /// Moves bytes until both sides rest.
+    fn settle(&mut self) {
+        loop {
+            let mut wire = Vec::new();
+            while self.client.wants_write() {
+                self.client.write_tls(&mut wire).unwrap();
+            }
+            self.rig.input(&mut self.server, &wire).unwrap();
+            let back = self.rig.output(&mut self.server);
+            if wire.is_empty() && back.is_empty() {
+                return;
+            }
+            self.receive(&back);
+        }
+    }
+
+    fn receive(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            self.client.read_tls(&mut bytes).unwrap();
+            self.client.process_new_packets().unwrap();
+        }
+    }
+
+    /// `n` bytes each way.
+    fn transfer(&mut self, n: usize) {
+        let sent: Vec<u8> = (0..=250).cycle().take(n).collect();
+        let mut got = Vec::new();
+        for chunk in sent.chunks(30_000) {
+            self.client.writer().write_all(chunk).unwrap();
+            self.settle();
+            got.extend(self.rig.read(&mut self.server));
+        }
+        assert!(got == sent, "the server got other bytes: {n}");
+        let wire = self.rig.send(&mut self.server, &sent);
+        let mut got: Vec<u8> = Vec::new();
+        for chunk in wire.chunks(4_000) {
+            self.receive(chunk);
+            let mut room = vec![0; 40_000];
+            loop {
+                match self.client.reader().read(&mut room) {
+                    Ok(0) => break,
+                    Ok(n) => got.extend(&room[..n]),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        assert!(got == sent, "the client got other bytes: {n}");
+    }
+
+    fn established(&self) -> Established {
+        *self.server.handshake().expect("the handshake is complete")
+    }
+}
+
+fn client(
+    suites: Vec<rustls::SupportedCipherSuite>,
+    groups: Vec<&'static dyn rustls::crypto::SupportedKxGroup>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ClientConfig {
+    let provider =
+        CryptoProvider { cipher_suites: suites, kx_groups: groups, ..aws_lc_rs::default_provider() };
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(identities().root.clone())).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+#[test]
+fn every_suite_and_group() {
+    for suite in aws_lc_rs::ALL_CIPHER_SUITES {
+        for groups in [vec![X25519, SECP256R1], vec![SECP256R1]] {
+            let group = groups[0];
+            let config = client(vec![*suite], groups, &[suite.version()]);
+            let mut pair = Pair::new(Rig::new(), config, "levee.test");
+            pair.settle();
+            let established = pair.established();
+            assert_eq!(established.suite.code(), u16::from(suite.suite()), "{suite:?}");
+            assert_eq!(established.group.code(), u16::from(group.name()));
+            assert_eq!(pair.client.alpn_protocol(), Some(&b"http/1.1"[..]));
+            for n in [0, 1, 16_383, 16_384, 16_385, 100_000] {
+                pair.transfer(n);
+            }
+            pair.rig.finish(pair.server);
+        }
+    }
+}
+
+#[test]
+fn prefers_tls13() {
+    let provider = aws_lc_rs::default_provider();
+    let config = client(provider.cipher_suites, provider.kx_groups, BOTH);
+    let mut pair = Pair::new(Rig::new(), config, "levee.test");
+    pair.settle();
+    assert_eq!(pair.established().version, Version::Tls13);
+    assert_eq!(pair.established().suite, Suite::Aes128GcmSha256);
+    pair.rig.finish(pair.server);
+}
