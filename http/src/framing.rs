@@ -266,9 +266,10 @@ fn expectation(head: &RequestHead<'_>) -> Result<bool, Reason> {
 
 /// Whether a protocol is asked for that may be tunnelled, and whether it is WebSocket alone.
 ///
-/// RFC 9110 section 7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
-/// request"; "the sender MUST also send an "Upgrade" connection option". Other versions of HTTP and TLS
-/// are not switched to: behind them a client could send requests that nobody here has judged.
+/// RFC 9110 section 7.8: "A server that receives an Upgrade header field in an HTTP/1.0 request MUST
+/// ignore that Upgrade field." and "A sender of Upgrade MUST also send an "Upgrade" connection option".
+/// Other versions of HTTP and TLS are not switched to: behind them a client could send requests that
+/// nobody here has judged.
 fn upgrade(head: &RequestHead<'_>, options: Options) -> (bool, bool) {
     if head.version == Version::Http10 || !options.upgrade {
         return (false, false);

@@ -89,8 +89,10 @@ impl Body {
     /// Says that the connection ended.
     ///
     /// # Errors
-    /// RFC 9112 section 8: "If a message body uses the chunked transfer coding and the zero-sized chunk
-    /// ... is missing", or is shorter than its Content-Length, "the message is considered incomplete".
+    /// RFC 9112 section 8: "A message body that uses the chunked transfer coding is incomplete if the
+    /// zero-sized chunk that terminates the encoding has not been received. A message that uses a valid
+    /// Content-Length is incomplete if the size of the message body received (in octets) is less than
+    /// the value given by Content-Length."
     pub fn finish(&mut self) -> Result<(), Rejection> {
         match self.state {
             State::Ended => Ok(()),

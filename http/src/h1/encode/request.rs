@@ -64,7 +64,7 @@ pub fn request(
         out.bytes(b"?")?;
         out.bytes(query)?;
     }
-    // RFC 9110 section 2.5: an intermediary "MUST send its own HTTP-version in forwarded messages".
+    // RFC 9112 section 2.3: "Intermediaries ... MUST send their own HTTP-version in forwarded messages".
     out.bytes(b" HTTP/1.1\r\n")?;
     let authority = head.authority.as_bytes();
     field(out, b"Host", rewrite.host.unwrap_or(authority))?;

@@ -40,7 +40,7 @@ pub fn response(
     rewrite: &ResponseRewrite<'_>,
     out: &mut Writer<'_>,
 ) -> Result<(), Full> {
-    // RFC 9110 section 2.5: an intermediary "MUST send its own HTTP-version in forwarded messages".
+    // RFC 9112 section 2.3: "Intermediaries ... MUST send their own HTTP-version in forwarded messages".
     out.bytes(b"HTTP/1.1 ")?;
     number(out, u64::from(head.status))?;
     out.bytes(b" ")?;
