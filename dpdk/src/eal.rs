@@ -1,6 +1,8 @@
 //! The environment abstraction layer: the `Eal` token, and worker threads that DPDK knows.
 //!
-//! Everything else in this crate is made from an `Eal` and keeps it alive.
+//! Everything else in this crate is made from an `Eal`. DPDK is never shut down: ports and devices are
+//! closed by their owners, the rest ends with the process. (`rte_eal_cleanup` unmaps memory under DPDK's
+//! own interrupt thread, which goes on; and a chain may outlive everything.)
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_char, c_int};
@@ -9,10 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use crate::error::Error;
-use crate::mempool::Mempool;
 use crate::{log, mbuf};
 
-/// DPDK, initialised. A handle; when the last one is dropped, DPDK is shut down.
+/// DPDK, initialised: a handle.
 #[derive(Clone)]
 pub struct Eal(Arc<Inner>);
 
@@ -49,7 +50,6 @@ impl Eal {
         started?;
         let eal = Self(Arc::new(Inner {
             cpus: (0..libc::CPU_SETSIZE as usize).filter(|&cpu| is_set(cpu, &cpus)).collect(),
-            pools: Mutex::default(),
             ports: Mutex::default(),
         }));
         mbuf::reserve_flags()?;
@@ -105,11 +105,6 @@ impl Eal {
         Ok(Worker(thread))
     }
 
-    /// Pools made so far: they are only given back with the EAL, when nothing of them is in use.
-    pub(crate) fn pools(&self) -> MutexGuard<'_, Vec<Mempool>> {
-        lock(&self.0.pools)
-    }
-
     /// Ports that somebody holds.
     pub(crate) fn ports(&self) -> MutexGuard<'_, BTreeSet<u16>> {
         lock(&self.0.ports)
@@ -137,20 +132,7 @@ impl<T> Worker<T> {
 
 struct Inner {
     cpus: Vec<usize>,
-    pools: Mutex<Vec<Mempool>>,
     ports: Mutex<BTreeSet<u16>>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // A chain does not keep the EAL alive. While one exists, its memory must not go away.
-        if lock(&self.pools).iter().any(|pool| pool.in_use() > 0) {
-            return;
-        }
-        // SAFETY: no port, device, pool handle, worker or mbuf is left: all hold an `Eal`, or were
-        // counted above.
-        unsafe { dpdk_sys::rte_eal_cleanup() };
-    }
 }
 
 /// The calling thread, registered with DPDK until dropped.

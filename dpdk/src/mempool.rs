@@ -32,7 +32,7 @@ pub struct Sizes {
 /// Packet memory: [`levee_buf::Memory`] over mbufs.
 ///
 /// A handle: clones name the same memory. Any thread may use it; threads known to DPDK are fast. The
-/// memory lives as long as the [`Eal`].
+/// memory lives as long as the process.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
@@ -52,16 +52,15 @@ impl Pool {
     ///
     /// # Errors
     /// Not enough memory, or the name is taken.
-    pub fn create(eal: &Eal, name: &str, sizes: Sizes, socket: Option<u32>) -> Result<Self, Error> {
+    pub fn create(_eal: &Eal, name: &str, sizes: Sizes, socket: Option<u32>) -> Result<Self, Error> {
         let make = |kind: &str, count: u32, room: usize| {
-            Mempool::create(eal, &format!("{name}_{kind}"), count, sizes.cache, room, socket)
+            Mempool::create(&format!("{name}_{kind}"), count, sizes.cache, room, socket)
         };
         Ok(Self(Arc::new(Inner {
             segments: make("seg", sizes.segments, HEADROOM + ROOM)?,
             records: make("rec", sizes.records, HEADROOM + MAX_ROOM)?,
             references: make("ref", sizes.references, 0)?,
             exhausted: AtomicU64::new(0),
-            _eal: eal.clone(),
         })))
     }
 
@@ -127,10 +126,9 @@ struct Inner {
     records: Mempool,
     references: Mempool,
     exhausted: AtomicU64,
-    _eal: Eal,
 }
 
-/// One mempool of mbufs. It lives as long as the EAL it was made with.
+/// One mempool of mbufs. It is never freed.
 #[derive(Clone, Copy)]
 pub(crate) struct Mempool(NonNull<rte_mempool>);
 
@@ -141,29 +139,20 @@ unsafe impl Send for Mempool {}
 unsafe impl Sync for Mempool {}
 
 impl Mempool {
-    fn create(
-        eal: &Eal,
-        name: &str,
-        count: u32,
-        cache: u32,
-        room: usize,
-        socket: Option<u32>,
-    ) -> Result<Self, Error> {
+    fn create(name: &str, count: u32, cache: u32, room: usize, socket: Option<u32>) -> Result<Self, Error> {
         let asked = || format!("make the mempool {name} of {count} mbufs with {room} bytes each");
         let c_name = std::ffi::CString::new(name).map_err(|_| Error::new(asked(), "a NUL in the name"))?;
         let room =
             u16::try_from(room).map_err(|_| Error::new(asked(), "more bytes than an mbuf can have"))?;
         // DPDK refuses a cache that could hold two thirds of the mempool.
         let cache = cache.min(dpdk_sys::RTE_MEMPOOL_CACHE_MAX_SIZE).min(count.saturating_mul(2) / 3);
-        let pool = log::checked_pointer(asked, || {
+        log::checked_pointer(asked, || {
             // SAFETY: `c_name` is NUL-terminated and copied; the numbers are checked by the callee.
             unsafe {
                 dpdk_sys::rte_pktmbuf_pool_create(c_name.as_ptr(), count, cache, 0, room, socket_id(socket))
             }
-        })?;
-        let pool = Self(pool);
-        eal.pools().push(pool);
-        Ok(pool)
+        })
+        .map(Self)
     }
 
     fn alloc(self) -> Option<Segment> {
