@@ -1,0 +1,134 @@
+//! The cache as clients see it (RFC 9111). `/cached/N` counts the requests that reached the origin.
+
+use std::thread;
+use std::time::Duration;
+
+use levee_tests::{Client, Response, Site, Tls, pattern};
+
+fn count(response: &Response) -> u64 {
+    response.field("X-Origin-Requests").expect("the origin counts").parse().expect("a number")
+}
+
+#[test]
+fn hits_do_not_reach_the_origin() {
+    let site = Site::new();
+    let mut client = Client::connect(&site, Tls::default());
+    let first = client.get("/cached/100000").unwrap();
+    assert_eq!(first.body, pattern(100_000));
+    for _ in 0..20 {
+        let hit = client.get("/cached/100000").unwrap();
+        assert_eq!((hit.status, count(&hit)), (200, count(&first)));
+        assert_eq!(hit.body, pattern(100_000));
+        // RFC 9111 section 5.1: a response from a cache says how old it is.
+        assert!(hit.field("Age").is_some(), "{}", hit.head);
+    }
+    let mut other = Client::connect(&site, Tls::default());
+    assert_eq!(count(&other.get("/cached/100000").unwrap()), count(&first), "one cache for all connections");
+    let more = other.get("/cached/100001").unwrap();
+    assert_eq!((count(&more), more.body.len()), (count(&first) + 1, 100_001));
+    other.request("HEAD", "/cached/100000", "").unwrap();
+    let head = other.response(true).unwrap();
+    assert_eq!((count(&head), head.field("Content-Length")), (count(&first), Some("100000")));
+    drop((client, other));
+    site.finish();
+}
+
+/// RFC 9110 section 13: the cache answers conditions from what it holds.
+#[test]
+fn conditions() {
+    let site = Site::new();
+    let mut client = Client::connect(&site, Tls::default());
+    let first = client.get("/cached/5000").unwrap();
+    for (fields, status) in [
+        ("If-None-Match: \"cached-5000\"\r\n", 304),
+        ("If-None-Match: \"other\", W/\"cached-5000\"\r\n", 304),
+        ("If-None-Match: *\r\n", 304),
+        ("If-None-Match: \"other\"\r\n", 200),
+        ("If-Modified-Since: Sat, 01 Nov 2025 00:00:00 GMT\r\n", 304),
+        ("If-Modified-Since: Fri, 31 Oct 2025 00:00:00 GMT\r\n", 200),
+    ] {
+        client.request("GET", "/cached/5000", fields).unwrap();
+        let response = client.response(false).unwrap();
+        assert_eq!(response.status, status, "{fields}");
+        assert_eq!(count(&response), count(&first), "{fields}: the origin was not asked");
+    }
+    drop(client);
+    site.finish();
+}
+
+/// RFC 9111 section 4.3: a stale response is revalidated, and a 304 makes it fresh again.
+#[test]
+fn stale_responses_are_revalidated() {
+    let site = Site::new();
+    let mut client = Client::connect(&site, Tls::default());
+    let first = client.get("/cached/7000?max-age=1").unwrap();
+    assert_eq!(count(&client.get("/cached/7000?max-age=1").unwrap()), count(&first));
+    thread::sleep(Duration::from_millis(2200));
+    let second = client.get("/cached/7000?max-age=1").unwrap();
+    assert_eq!((second.status, second.body), (200, pattern(7000)));
+    let second = client.get("/cached/7000?max-age=1").unwrap();
+    assert_eq!(count(&second), count(&first) + 1, "one question to the origin, and the entry is fresh again");
+    drop(client);
+    site.finish();
+}
+
+#[test]
+fn requests_that_want_the_origin_reach_it() {
+    let site = Site::new();
+    let mut client = Client::connect(&site, Tls::default());
+    let mut last = count(&client.get("/cached/300").unwrap());
+    for fields in
+        ["Cache-Control: no-cache\r\n", "Cache-Control: no-store\r\n", "Cache-Control: max-age=0\r\n"]
+    {
+        client.request("GET", "/cached/300", fields).unwrap();
+        let response = client.response(false).unwrap();
+        assert!(count(&response) > last, "{fields}: {}", response.head);
+        last = count(&response);
+    }
+    // RFC 9111 section 5.2.1.7.
+    client.request("GET", "/cached/301", "Cache-Control: only-if-cached\r\n").unwrap();
+    assert_eq!(client.response(false).unwrap().status, 504);
+    drop(client);
+    site.finish();
+}
+
+/// RFC 9111 section 4: requests for one key that come together ask the origin once.
+#[test]
+fn one_fetch_for_all_who_wait() {
+    let site = Site::new();
+    let mut clients: Vec<_> = (0..8).map(|_| Client::connect(&site, Tls::default())).collect();
+    for client in &mut clients {
+        client.request("GET", "/cached/3000000", "").unwrap();
+    }
+    let counts: Vec<u64> = clients
+        .iter_mut()
+        .map(|client| {
+            let response = client.response(false).unwrap();
+            assert_eq!(response.body, pattern(3_000_000));
+            count(&response)
+        })
+        .collect();
+    assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+    drop(clients);
+    site.finish();
+}
+
+/// More than the budget: entries make room for each other, and every answer is right.
+#[test]
+fn budget() {
+    let site = Site::with(|config| {
+        config.set("cache.memory_mib", 2).set("cache.max_entry_mib", 1);
+    });
+    let mut client = Client::connect(&site, Tls::default());
+    for round in 0..3 {
+        for length in (0..12).map(|index| 400_000 + index) {
+            let response = client.get(&format!("/cached/{length}")).unwrap();
+            assert_eq!((response.status, response.body), (200, pattern(length)), "round {round}, {length}");
+        }
+    }
+    // Too long to store at all.
+    let first = client.get("/cached/1500000").unwrap();
+    assert_eq!(count(&client.get("/cached/1500000").unwrap()), count(&first) + 1);
+    drop(client);
+    site.finish();
+}

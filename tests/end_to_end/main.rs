@@ -1,0 +1,16 @@
+//! Levee as its users meet it: the release binary on DPDK ports, in network namespaces, between clients
+//! and servers that are not ours.
+//!
+//! Every test sets its scene up, and ends by stopping Levee and asking it what is left: nothing.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod commands;
+mod devices;
+mod failures;
+mod handshakes;
+mod http;
+mod load;
+mod smuggling;
+mod transfers;
+mod wire;

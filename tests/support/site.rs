@@ -1,0 +1,139 @@
+//! The usual scene: a network, the demo origin, and Levee between them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::certificates::Certificates;
+use crate::config::Config;
+use crate::levee::{Final, Levee, binary};
+use crate::network::{Network, ORIGIN, PROXY_CLIENT_SIDE};
+use crate::process::Process;
+use crate::wait_for;
+
+/// Port of the demo origin.
+pub const ORIGIN_PORT: u16 = 8080;
+
+/// Port of the backend that tests script.
+const SCRIPTED_PORT: u16 = 9000;
+
+/// How long Levee may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// A network with Levee and the demo origin running.
+pub struct Site {
+    // Processes go before the namespaces they are in.
+    levee: Levee,
+    origin: Process,
+    certificates: Certificates,
+    directory: tempfile::TempDir,
+    network: Network,
+}
+
+impl Site {
+    /// With the standard configuration.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With the standard configuration, changed.
+    ///
+    /// # Panics
+    /// When something does not start.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let network = Network::new();
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let certificates = Certificates::new(&directory.path().join("certificates"));
+        let origin = start_origin(&network, directory.path());
+        let mut config = Config::standard(network.prefix());
+        certificates.locate(&mut config);
+        change(&mut config);
+        let levee = Levee::start(&network.proxy(), &config, "levee", directory.path());
+        let mut site = Self { levee, origin, certificates, directory, network };
+        site.wait_until_up();
+        site
+    }
+
+    /// Where clients find Levee.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (PROXY_CLIENT_SIDE, 443).into()
+    }
+
+    /// The namespaces.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The certificates that Levee shows.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// Where the files of this site are; more may be put there.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The process of Levee.
+    pub fn levee(&mut self) -> &mut Process {
+        self.levee.process()
+    }
+
+    /// The demo origin.
+    pub fn origin(&mut self) -> &mut Process {
+        &mut self.origin
+    }
+
+    /// Starts the demo origin again after it ended.
+    pub fn restart_origin(&mut self) {
+        self.origin = start_origin(&self.network, self.directory.path());
+    }
+
+    /// Starts the backend of `/scripted/`: `script` is called with each connection, on a thread of its own.
+    #[must_use]
+    pub fn scripted(&self, script: impl Fn(std::net::TcpStream) + Send + Sync + 'static) -> Backend {
+        Backend::new(self.network.origin().listen((ORIGIN, SCRIPTED_PORT)), script)
+    }
+
+    /// Stops Levee and sees to it that nothing is left of all that went through it.
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn finish(self) -> Final {
+        let end = self.levee.stop();
+        end.expect_clean();
+        end
+    }
+
+    fn wait_until_up(&mut self) {
+        let client = self.network.client();
+        let address = self.address();
+        let levee = self.levee.process();
+        wait_for("levee to accept connections", START, || {
+            assert!(levee.is_running(), "levee ended by itself");
+            client.reaches(address).then_some(())
+        });
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn start_origin(network: &Network, directory: &Path) -> Process {
+    let address = SocketAddr::from((ORIGIN, ORIGIN_PORT));
+    let mut command = network.origin().command(binary("levee-load"));
+    command.args(["origin", "--listen", &address.to_string()]);
+    let origin = Process::start("origin", command, directory);
+    wait_for("the origin to listen", START, || network.origin().reaches(address).then_some(()));
+    origin
+}
