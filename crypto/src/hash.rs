@@ -7,15 +7,15 @@
 use std::fmt;
 use std::ops::Deref;
 
-use sha2::{Digest as _, Sha256, Sha384};
+use sha2::digest::array::Array;
+use sha2::digest::block_api::BlockSizeUser;
+use sha2::digest::{Digest as _, Output};
+use sha2::{Sha256, Sha384};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of the longest hash.
 pub const MAX_HASH_LEN: usize = 48;
-
-/// Bytes of the longest block (SHA-384, FIPS 180-4 section 1).
-const MAX_BLOCK_LEN: usize = 128;
 
 /// The hash of a cipher suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,13 +34,6 @@ impl Hash {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
-        }
-    }
-
-    const fn block_len(self) -> usize {
-        match self {
-            Self::Sha256 => 64,
-            Self::Sha384 => 128,
         }
     }
 
@@ -169,92 +162,27 @@ impl Running {
     #[must_use]
     pub fn peek(&self) -> Digest {
         let mut digest = Digest::zero(self.hash());
-        self.clone().finish(digest.place());
+        match &self.0 {
+            State::Sha256(state) => digest.place().copy_from_slice(&state.clone().finalize()),
+            State::Sha384(state) => digest.place().copy_from_slice(&state.clone().finalize()),
+        }
         digest
-    }
-
-    /// Writes the digest into `out`, which has its length.
-    fn finish(self, out: &mut [u8]) {
-        match self.0 {
-            State::Sha256(state) => {
-                let mut digest = state.finalize();
-                out.copy_from_slice(&digest);
-                digest.zeroize();
-            }
-            State::Sha384(state) => {
-                let mut digest = state.finalize();
-                out.copy_from_slice(&digest);
-                digest.zeroize();
-            }
-        }
-    }
-}
-
-/// A key of HMAC (RFC 2104) with the first block of both hashes done, for several messages under it.
-#[derive(Clone)]
-pub struct HmacKey {
-    inner: Running,
-    outer: Running,
-}
-
-impl HmacKey {
-    /// The key in `bytes`, of any length.
-    #[must_use]
-    pub fn new(hash: Hash, bytes: &[u8]) -> Self {
-        let mut block = [0; MAX_BLOCK_LEN];
-        // RFC 2104 section 2: a key longer than a block is hashed first.
-        if bytes.len() > hash.block_len() {
-            let mut long = Running::new(hash);
-            long.update(bytes);
-            long.finish(&mut block[..hash.len()]);
-        } else {
-            block[..bytes.len()].copy_from_slice(bytes);
-        }
-        let block_bytes = &mut block[..hash.block_len()];
-        let (mut inner, mut outer) = (Running::new(hash), Running::new(hash));
-        block_bytes.iter_mut().for_each(|byte| *byte ^= 0x36);
-        inner.update(block_bytes);
-        block_bytes.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
-        outer.update(block_bytes);
-        block.zeroize();
-        Self { inner, outer }
-    }
-
-    /// The code of the concatenation of `parts`.
-    #[must_use]
-    pub fn sign(&self, parts: &[&[u8]]) -> Digest {
-        let mut code = Digest::zero(self.inner.hash());
-        self.sign_into(parts, code.place());
-        code
-    }
-
-    /// Writes the code into `out`, which has the length of the hash.
-    fn sign_into(&self, parts: &[&[u8]], out: &mut [u8]) {
-        let mut inner = self.inner.clone();
-        parts.iter().for_each(|part| inner.update(part));
-        self.close(inner, out);
-    }
-
-    /// Writes the code of what went into `inner`, which began as a clone of our own.
-    fn close(&self, inner: Running, out: &mut [u8]) {
-        inner.finish(out);
-        let mut outer = self.outer.clone();
-        outer.update(out);
-        outer.finish(out);
     }
 }
 
 /// HMAC (RFC 2104) of the concatenation of `parts`.
 #[must_use]
 pub fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Digest {
-    HmacKey::new(hash, key).sign(parts)
+    let mut code = Digest::zero(hash);
+    hmac_into(hash, key, parts, code.place());
+    code
 }
 
 /// HKDF-Extract (RFC 5869 section 2.2).
 #[must_use]
 pub fn hkdf_extract(hash: Hash, salt: &[u8], ikm: &[u8]) -> SecretDigest {
     let mut prk = SecretDigest::zero(hash);
-    HmacKey::new(hash, salt).sign_into(&[ikm], prk.as_mut());
+    hmac_into(hash, salt, &[ikm], prk.as_mut());
     prk
 }
 
@@ -264,44 +192,93 @@ pub fn hkdf_extract(hash: Hash, salt: &[u8], ikm: &[u8]) -> SecretDigest {
 /// # Panics
 /// When `out` is longer than 255 hashes.
 pub fn hkdf_expand(hash: Hash, prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
-    assert!(out.len() <= 255 * hash.len(), "HKDF-Expand gives at most 255 hashes");
-    let key = HmacKey::new(hash, prk);
-    // RFC 5869 section 2.3: T(n) = HMAC-Hash(PRK, T(n-1) | info | n), and T(0) is empty.
-    let mut block = SecretDigest::zero(hash);
-    for (counter, chunk) in (1..=u8::MAX).zip(out.chunks_mut(hash.len())) {
-        let mut inner = key.inner.clone();
-        if counter > 1 {
-            inner.update(&block);
+    fn run<D: Algorithm>(prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
+        let key = Hmac::<D>::new(prk);
+        // RFC 5869 section 2.3: T(n) = HMAC-Hash(PRK, T(n-1) | info | n), and T(0) is empty.
+        let mut block = Block::<D>::default();
+        for (counter, chunk) in (1..=u8::MAX).zip(out.chunks_mut(block.len())) {
+            let last: &[u8] = if counter == 1 { &[] } else { &block };
+            let inner = absorb(absorb(key.inner.clone(), &[last]), info);
+            block = key.finish(absorb(inner, &[&[counter]]));
+            chunk.copy_from_slice(&block[..chunk.len()]);
         }
-        info.iter().for_each(|part| inner.update(part));
-        inner.update(&[counter]);
-        key.close(inner, block.as_mut());
-        chunk.copy_from_slice(&block[..chunk.len()]);
+    }
+    assert!(out.len() <= 255 * hash.len(), "HKDF-Expand gives at most 255 hashes");
+    match hash {
+        Hash::Sha256 => run::<Sha256>(prk, info, out),
+        Hash::Sha384 => run::<Sha384>(prk, info, out),
     }
 }
 
 /// The PRF of TLS 1.2 (RFC 5246 section 5) to `out.len()` bytes; `seed` is the concatenation of its
 /// parts.
 pub fn prf_tls12(hash: Hash, secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
-    let key = HmacKey::new(hash, secret);
-    let mut block = SecretDigest::zero(hash);
-    // RFC 5246 section 5: A(0) = seed, A(i) = HMAC_hash(secret, A(i-1)), and label stands before seed.
-    let mut chain = SecretDigest::zero(hash);
-    let labelled = |first: &[u8]| {
-        let mut inner = key.inner.clone();
-        inner.update(first);
-        inner.update(label);
-        seed.iter().for_each(|part| inner.update(part));
-        inner
-    };
-    key.close(labelled(&[]), chain.as_mut());
-    for chunk in out.chunks_mut(hash.len()) {
-        key.close(labelled(&chain), block.as_mut());
-        chunk.copy_from_slice(&block[..chunk.len()]);
-        let mut next = key.inner.clone();
-        next.update(&chain);
-        key.close(next, chain.as_mut());
+    fn run<D: Algorithm>(secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
+        let key = Hmac::<D>::new(secret);
+        let labelled = |first: &[u8]| key.finish(absorb(absorb(key.inner.clone(), &[first, label]), seed));
+        // RFC 5246 section 5: A(0) = label | seed, A(i) = HMAC_hash(secret, A(i-1)).
+        let mut chain = labelled(&[]);
+        let length = chain.len();
+        for chunk in out.chunks_mut(length) {
+            chunk.copy_from_slice(&labelled(&chain)[..chunk.len()]);
+            chain = key.finish(absorb(key.inner.clone(), &[&chain]));
+        }
     }
+    match hash {
+        Hash::Sha256 => run::<Sha256>(secret, label, seed, out),
+        Hash::Sha384 => run::<Sha384>(secret, label, seed, out),
+    }
+}
+
+fn hmac_into(hash: Hash, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+    fn run<D: Algorithm>(key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+        let key = Hmac::<D>::new(key);
+        out.copy_from_slice(&key.finish(absorb(key.inner.clone(), parts)));
+    }
+    match hash {
+        Hash::Sha256 => run::<Sha256>(key, parts, out),
+        Hash::Sha384 => run::<Sha384>(key, parts, out),
+    }
+}
+
+trait Algorithm: sha2::Digest + BlockSizeUser + Clone {}
+
+impl<D: sha2::Digest + BlockSizeUser + Clone> Algorithm for D {}
+
+type Block<D> = Zeroizing<Output<D>>;
+
+/// A key of HMAC with the first block of both hashes done.
+struct Hmac<D> {
+    inner: D,
+    outer: D,
+}
+
+impl<D: Algorithm> Hmac<D> {
+    fn new(key: &[u8]) -> Self {
+        let mut padded = Zeroizing::new(Array::<u8, D::BlockSize>::default());
+        // RFC 2104 section 2: a key longer than a block is hashed first.
+        if key.len() > padded.len() {
+            let short = Zeroizing::new(D::digest(key));
+            padded[..short.len()].copy_from_slice(&short);
+        } else {
+            padded[..key.len()].copy_from_slice(key);
+        }
+        padded.iter_mut().for_each(|byte| *byte ^= 0x36);
+        let inner = absorb(D::new(), &[&padded]);
+        padded.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
+        Self { inner, outer: absorb(D::new(), &[&padded]) }
+    }
+
+    /// The code of what went into `inner`, which began as a clone of our own.
+    fn finish(&self, inner: D) -> Block<D> {
+        let inner = Zeroizing::new(inner.finalize());
+        Zeroizing::new(absorb(self.outer.clone(), &[&inner]).finalize())
+    }
+}
+
+fn absorb<D: Algorithm>(mut state: D, parts: &[&[u8]]) -> D {
+    parts.iter().for_each(|part| state.update(part));
+    state
 }
 
 #[cfg(test)]

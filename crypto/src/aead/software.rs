@@ -166,7 +166,7 @@ impl Key {
         let (body, tag_at) = split_tag(text, at)?;
         let mut tag = [0; TAG_LEN];
         text.copy_to(tag_at.start, &mut tag);
-        if let Some(body) = contiguous(text, &body)? {
+        if let Some(body) = text.chunk_mut(body.start)?.get_mut(..body.len()) {
             let nonce = Nonce::assume_unique_for_key(nonce);
             let aad = aws_lc_aad(&aad);
             return self.contiguous.open_in_place_separate_tag(nonce, aad, &tag, body).ok().map(|_| ());
@@ -213,10 +213,4 @@ fn write(text: &mut impl Chain, range: Range<usize>, bytes: &[u8]) -> Option<()>
         rest = tail;
     };
     text.for_each_mut(range, copy).then_some(())
-}
-
-/// `range` as one slice, or `Some(None)` when it lies in several pieces.
-#[expect(clippy::option_option, reason = "shared bytes and bytes in several pieces are two things")]
-fn contiguous<'a>(text: &'a mut impl Chain, range: &Range<usize>) -> Option<Option<&'a mut [u8]>> {
-    Some(text.chunk_mut(range.start)?.get_mut(..range.len()))
 }
