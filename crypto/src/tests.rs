@@ -145,6 +145,25 @@ fn p256_of_rfc_5903() {
     }
 }
 
+/// RFC 8446 section 7.4.2: "leading zeros found in this octet string MUST NOT be truncated."
+#[test]
+fn a_secret_keeps_its_leading_zeros() {
+    for group in GROUPS {
+        let [mut awslc, mut rustcrypto] = engines(10);
+        let (_, peer) = generate(&mut *rustcrypto, group);
+        let (private, secret) = std::iter::repeat_with(|| {
+            let (private, _) = generate(&mut *rustcrypto, group);
+            let secret = agree(&mut *rustcrypto, private.clone(), peer).unwrap();
+            (private, secret)
+        })
+        .take(5000)
+        .find(|(_, secret)| secret.bytes()[0] == 0)
+        .unwrap();
+        assert_eq!(agree(&mut *awslc, private, peer).unwrap().bytes(), secret.bytes());
+        assert_eq!(secret.bytes().len(), 32);
+    }
+}
+
 fn assert_share_refused(group: Group, share: Share) {
     for mut engine in engines(2) {
         let (private, _) = generate(&mut *engine, group);

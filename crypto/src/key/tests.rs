@@ -1,3 +1,6 @@
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
 use super::*;
 
 const P256_SEC1: &[u8] = include_bytes!("../../testdata/ec-p256.sec1.pem");
@@ -96,4 +99,31 @@ fn a_damaged_key_is_refused() {
 fn nothing_secret_is_printed() {
     let key = PrivateKey::from_pem(P256_PKCS8).unwrap();
     assert_eq!(format!("{key:?}"), "PrivateKey { kind: EcdsaP256, .. }");
+}
+
+/// Bytes of a PEM text changed, dropped and doubled at random: an error or the same key, never a panic.
+#[test]
+fn damaged_text_is_survived() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..2000 {
+        let mut text = P256_SEC1.to_vec();
+        for _ in 0..1 + rng.next_u32() % 4 {
+            let at = rng.next_u32() as usize % text.len();
+            match rng.next_u32() % 3 {
+                0 => text[at] = rng.next_u32().to_le_bytes()[0],
+                1 => drop(text.drain(at..(at + 20).min(text.len()))),
+                _ => text.insert(at, text[at]),
+            }
+        }
+        if let Ok(key) = PrivateKey::from_pem(&text) {
+            assert_eq!(key.public_key_der(), der(P256_PUBLIC));
+        }
+    }
+}
+
+/// One key table is read by all workers.
+#[test]
+fn keys_may_be_shared_by_threads() {
+    const fn shared<T: Send + Sync>() {}
+    const { shared::<PrivateKey>() };
 }
