@@ -2,6 +2,9 @@
 
 .PHONY: build run test lint
 
+# nextest runs the tests side by side; without it, the end-to-end tests wait for each other.
+RUNNER := $(if $(shell cargo nextest --version 2>/dev/null),nextest run,test --tests --bins --lib)
+
 build:
 	etc/install-deps.sh
 	cargo build --release --locked -p levee-proxy -p levee-loadtest
@@ -10,10 +13,11 @@ build:
 run: build
 	etc/demo.sh $(if $(CHECK),check,run)
 
-# Every test, end to end ones included: they run the release binaries.
+# Every test, end to end ones included: those run the release binaries.
 test: build
 	etc/install-deps.sh test
-	tests/run
+	cargo test --workspace --locked --doc --quiet
+	cargo $(RUNNER) --workspace --locked
 
 lint:
 	etc/install-deps.sh

@@ -33,6 +33,7 @@ use std::thread;
 use std::time::Duration;
 
 use exchange::Exchange;
+use nix::sys::socket::{Backlog, listen};
 
 /// What to serve, and where.
 #[derive(clap::Args, Clone, Debug)]
@@ -75,6 +76,8 @@ impl Origin {
     /// What the kernel says to the bind.
     pub fn bind(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen)?;
+        // The standard library's 128 are less than the connections that a proxy opens in one turn.
+        listen(&listener, Backlog::MAXCONN)?;
         let shared = Shared { options, connections: AtomicUsize::new(0), cached_requests: AtomicU64::new(0) };
         Ok(Self { listener, shared: Arc::new(shared) })
     }

@@ -1,30 +1,153 @@
 //! Other devices than `net_af_packet`: each starts and stops; those with a peer carry traffic.
 
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use levee_tests::{Certificates, Config, Levee, Network};
+use levee_tests::{
+    CLIENT, Certificates, Client, Config, Levee, Network, ORIGIN_PORT, PROXY_CLIENT_SIDE, Place, Tls,
+    Version, pattern, run, start_origin,
+};
 
-/// The standard configuration with one port for clients and backends.
-fn one_port(network: &Network, certificates: &Certificates, device: &str) -> Config {
+/// The kernel's end of the tap device.
+const TAP: &str = "lt-tap";
+
+/// Two Levees, one behind the other, on a link of their own.
+const FRONT: Ipv4Addr = Ipv4Addr::new(10, 9, 3, 1);
+const BACK: Ipv4Addr = Ipv4Addr::new(10, 9, 3, 2);
+
+/// A configuration with these ports, as name, device and address, and one backend.
+fn config(
+    network: &Network,
+    certificates: &Certificates,
+    ports: &[(&str, &str)],
+    backend: SocketAddr,
+) -> Config {
     let mut config = Config::standard(network.prefix());
     certificates.locate(&mut config);
     config.remove("port").remove("backend").remove("route");
-    config.push("port", &format!("name = \"only\"\ndevice = \"{device}\"\naddress = \"10.9.1.1/24\""));
-    config.push("backend", "name = \"origin\"\nservers = [\"10.9.1.2:8080\"]");
+    for (index, (device, address)) in ports.iter().enumerate() {
+        let mut port = String::new();
+        write!(port, "name = \"port-{index}\"\ndevice = \"{device}\"\naddress = \"{address}\"")
+            .expect("a string");
+        config.push("port", &port);
+    }
+    config.push("backend", &format!("name = \"origin\"\nservers = [\"{backend}\"]"));
     config.push("route", "backend = \"origin\"");
     config
 }
 
+/// Bodies of some lengths through Levee, from `place`.
+fn expect_bodies(place: &Place, certificates: &Certificates) {
+    let address = (PROXY_CLIENT_SIDE, 443).into();
+    for version in [Version::Tls13, Version::Tls12] {
+        let mut client =
+            Client::connect_from(place, address, certificates, Tls { version, ..Tls::default() });
+        for length in [0, 1, 16_385, 1 << 20, 20 << 20] {
+            let response = client.get(&format!("/bytes/{length}")).unwrap();
+            assert!(response.body == pattern(length), "{version:?}, {length} bytes");
+        }
+        client.close().unwrap();
+    }
+}
+
+/// `net_null` swallows everything, `net_ring` talks to itself, and nobody is at the other end of `net_memif`.
 #[test]
 fn devices_without_a_peer_start_and_stop() {
     let network = Network::new();
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::new(&directory.path().join("certificates"));
-    let memif = format!("net_memif0,role=server,socket-abstract=yes,socket={}", network.prefix());
-    for device in ["net_null0", "net_ring0", &memif] {
-        let config = one_port(&network, &certificates, device);
+    for device in ["net_null0", "net_ring0", &memif("server", &network)] {
+        let backend = (CLIENT, ORIGIN_PORT).into();
+        let config = config(&network, &certificates, &[(device, "10.9.1.1/24")], backend);
         let mut levee = Levee::start(&network.proxy(), &config, "levee", directory.path());
-        levee.process().wait_for_output("ready", Duration::from_secs(20));
+        levee.wait_until_ready();
+        std::thread::sleep(Duration::from_millis(200));
         levee.stop().expect_clean();
     }
+}
+
+/// The kernel at the other end of `net_tap` is the client and the host of the origin.
+#[test]
+fn tap() {
+    let network = Network::new();
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(&directory.path().join("certificates"));
+    let here = network.proxy();
+    let device = format!("net_tap0,iface={TAP}");
+    let backend = (CLIENT, ORIGIN_PORT).into();
+    let config = config(&network, &certificates, &[(&device, "10.9.1.1/24")], backend);
+    let mut levee = Levee::start(&here, &config, "levee", directory.path());
+    levee.wait_until_ready();
+    for words in [
+        format!("sysctl -qw net.ipv6.conf.{TAP}.disable_ipv6=1"),
+        format!("ethtool -K {TAP} tx off rx off tso off gso off gro off"),
+        format!("ip address add {CLIENT}/24 dev {TAP}"),
+        format!("ip link set {TAP} up"),
+    ] {
+        let mut words = words.split(' ');
+        let mut command = here.command(words.next().expect("a program"));
+        command.args(words);
+        let ended = run(command, b"", Duration::from_secs(5));
+        assert!(ended.exited(0), "{}", ended.text());
+    }
+    let origin = start_origin(&here, (CLIENT, ORIGIN_PORT), directory.path());
+    expect_bodies(&here, &certificates);
+    levee.stop().expect_clean();
+    drop(origin);
+}
+
+#[test]
+fn af_xdp() {
+    let network = Network::new();
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(&directory.path().join("certificates"));
+    let origin = start_origin(&network.origin(), (levee_tests::ORIGIN, ORIGIN_PORT), directory.path());
+    let ports =
+        [("net_af_xdp0,iface=lv-client", "10.9.1.1/24"), ("net_af_xdp1,iface=lv-origin", "10.9.2.1/24")];
+    let config = config(&network, &certificates, &ports, (levee_tests::ORIGIN, ORIGIN_PORT).into());
+    let mut levee = Levee::start(&network.proxy(), &config, "levee", directory.path());
+    levee.wait_until_ready();
+    expect_bodies(&network.client(), &certificates);
+    levee.stop().expect_clean();
+    drop(origin);
+}
+
+/// Clients talk TLS to a Levee that talks HTTP over `net_memif` to another, which talks to the origin.
+#[test]
+fn memif_between_two_levees() {
+    let network = Network::new();
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(&directory.path().join("certificates"));
+    let origin = start_origin(&network.origin(), (levee_tests::ORIGIN, ORIGIN_PORT), directory.path());
+
+    let ports = [
+        ("net_af_packet0,iface=lv-client", "10.9.1.1/24"),
+        (&memif("server", &network), &format!("{FRONT}/24")),
+    ];
+    let front = config(&network, &certificates, &ports, (BACK, 80).into());
+
+    let ports = [
+        (&*memif("client", &network), &*format!("{BACK}/24")),
+        ("net_af_packet0,iface=lv-origin", "10.9.2.1/24"),
+    ];
+    let mut back = config(&network, &certificates, &ports, (levee_tests::ORIGIN, ORIGIN_PORT).into());
+    back.set("eal.file_prefix", format!("{}-back", network.prefix())).set("workers.lcores", vec![1]);
+    back.remove("listener").remove("certificate");
+    back.push("listener", &format!("address = \"{BACK}:80\"\ntls = false"));
+
+    let mut levees = [("front", front), ("back", back)]
+        .map(|(name, config)| Levee::start(&network.proxy(), &config, name, directory.path()));
+    for levee in &mut levees {
+        levee.wait_until_ready();
+    }
+    expect_bodies(&network.client(), &certificates);
+    for levee in levees {
+        levee.stop().expect_clean();
+    }
+    drop(origin);
+}
+
+fn memif(role: &str, network: &Network) -> String {
+    format!("net_memif0,role={role},socket-abstract=yes,socket={}", network.prefix())
 }

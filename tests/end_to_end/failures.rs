@@ -44,8 +44,11 @@ fn backend_breaks_off_a_response() {
             }
             let turn = turn.load(Ordering::Relaxed);
             let head = heads[turn % 2];
-            let body =
-                if turn.is_multiple_of(2) { "x".repeat(5000) } else { format!("1388\r\n{}\r\n", "x".repeat(5000)) };
+            let body = if turn.is_multiple_of(2) {
+                "x".repeat(5000)
+            } else {
+                format!("1388\r\n{}\r\n", "x".repeat(5000))
+            };
             let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes());
             if turn >= 2 {
                 // What was sent must arrive before the reset does, or there is no response to break off.

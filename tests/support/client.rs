@@ -1,7 +1,7 @@
 //! A client by rustls, for what curl cannot be made to send.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 
-use crate::certificates::{Kind, NAME};
+use crate::certificates::{Certificates, Kind, NAME};
+use crate::network::Place;
 use crate::site::Site;
 
 /// A version of TLS.
@@ -77,18 +78,24 @@ impl Default for Tls {
 
 impl Client {
     /// Connects from the client's namespace, and completes the handshake.
+    #[must_use]
+    pub fn connect(site: &Site, tls: Tls) -> Self {
+        Self::connect_from(&site.network().client(), site.address(), site.certificates(), tls)
+    }
+
+    /// Connects from `place` to Levee at `address`, and completes the handshake.
     ///
     /// # Panics
     /// When either fails.
     #[must_use]
-    pub fn connect(site: &Site, tls: Tls) -> Self {
-        let tcp = site.network().client().connect(site.address()).expect("levee accepts a connection");
+    pub fn connect_from(place: &Place, address: SocketAddr, certificates: &Certificates, tls: Tls) -> Self {
+        let tcp = place.connect(address).expect("levee accepts a connection");
         tcp.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         tcp.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
         tcp.set_nodelay(true).expect("the socket is TCP");
         let name = ServerName::try_from(NAME).expect("it is a host name");
         let connection =
-            ClientConnection::new(Arc::new(config(site, tls)), name).expect("the offer makes sense");
+            ClientConnection::new(Arc::new(config(certificates, tls)), name).expect("the offer makes sense");
         let mut stream = StreamOwned::new(connection, tcp);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).expect("the handshake succeeds");
@@ -226,7 +233,7 @@ fn read_chunks(input: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-fn config(site: &Site, tls: Tls) -> ClientConfig {
+fn config(certificates: &Certificates, tls: Tls) -> ClientConfig {
     let provider = CryptoProvider {
         kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
         signature_verification_algorithms: verifies(tls.kind),
@@ -235,7 +242,7 @@ fn config(site: &Site, tls: Tls) -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[tls.version.protocol()])
         .expect("the provider has suites for it")
-        .with_root_certificates(site.certificates().roots())
+        .with_root_certificates(certificates.roots())
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config

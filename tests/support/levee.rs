@@ -21,6 +21,9 @@ pub struct Levee {
 #[derive(Clone, Debug)]
 pub struct Final(Value);
 
+/// How long Levee may take to start.
+const START: Duration = Duration::from_secs(20);
+
 /// A binary of this workspace, in `LEVEE_BIN_DIR` or where cargo puts release builds.
 ///
 /// # Panics
@@ -59,6 +62,14 @@ impl Levee {
         crate::run(command, b"", Duration::from_secs(10))
     }
 
+    /// Waits until it serves.
+    ///
+    /// # Panics
+    /// When it ends instead, or takes too long.
+    pub fn wait_until_ready(&mut self) {
+        self.process.wait_for_output("levee is ready", START);
+    }
+
     /// The process, to wait for its output or to send it a signal.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -73,7 +84,7 @@ impl Levee {
         let output = self.process.output();
         assert!(status.success(), "levee ended with {status}");
         assert!(!output.contains("panicked at"), "a thread of levee panicked");
-        let line = output.lines().rev().find(|line| line.starts_with("{\"leaks\""));
+        let line = output.lines().rev().find(|line| line.starts_with('{') && line.contains("\"leaks\""));
         let line = line.expect("levee gives an account when it ends");
         Final(serde_json::from_str(line).expect("the account is JSON"))
     }

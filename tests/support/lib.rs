@@ -24,7 +24,7 @@ pub use curl::{Curl, Fetched};
 pub use levee::{Final, Levee, binary};
 pub use network::{CLIENT, Network, ORIGIN, PROXY_CLIENT_SIDE, PROXY_ORIGIN_SIDE, Place};
 pub use process::{Ended, Process, run};
-pub use site::{ORIGIN_PORT, Site};
+pub use site::{ORIGIN_PORT, Site, start_origin};
 
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! The usual scene: a network, the demo origin, and Levee between them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::levee::{Final, Levee, binary};
-use crate::network::{Network, ORIGIN, PROXY_CLIENT_SIDE};
+use crate::network::{Network, ORIGIN, PROXY_CLIENT_SIDE, Place};
 use crate::process::Process;
 use crate::wait_for;
 
@@ -18,7 +18,7 @@ pub const ORIGIN_PORT: u16 = 8080;
 /// Port of the backend that tests script.
 const SCRIPTED_PORT: u16 = 9000;
 
-/// How long Levee may take to start.
+/// How long the origin may take to start.
 const START: Duration = Duration::from_secs(20);
 
 /// A network with Levee and the demo origin running.
@@ -47,13 +47,13 @@ impl Site {
         let network = Network::new();
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let certificates = Certificates::new(&directory.path().join("certificates"));
-        let origin = start_origin(&network, directory.path());
+        let origin = start_origin(&network.origin(), (ORIGIN, ORIGIN_PORT), directory.path());
         let mut config = Config::standard(network.prefix());
         certificates.locate(&mut config);
         change(&mut config);
         let levee = Levee::start(&network.proxy(), &config, "levee", directory.path());
         let mut site = Self { levee, origin, certificates, directory, network };
-        site.wait_until_up();
+        site.levee.wait_until_ready();
         site
     }
 
@@ -93,7 +93,7 @@ impl Site {
 
     /// Starts the demo origin again after it ended.
     pub fn restart_origin(&mut self) {
-        self.origin = start_origin(&self.network, self.directory.path());
+        self.origin = start_origin(&self.network.origin(), (ORIGIN, ORIGIN_PORT), self.directory.path());
     }
 
     /// Starts the backend of `/scripted/`: `script` is called with each connection, on a thread of its own.
@@ -111,16 +111,6 @@ impl Site {
         end.expect_clean();
         end
     }
-
-    fn wait_until_up(&mut self) {
-        let client = self.network.client();
-        let address = self.address();
-        let levee = self.levee.process();
-        wait_for("levee to accept connections", START, || {
-            assert!(levee.is_running(), "levee ended by itself");
-            client.reaches(address).then_some(())
-        });
-    }
 }
 
 impl Default for Site {
@@ -129,11 +119,13 @@ impl Default for Site {
     }
 }
 
-fn start_origin(network: &Network, directory: &Path) -> Process {
-    let address = SocketAddr::from((ORIGIN, ORIGIN_PORT));
-    let mut command = network.origin().command(binary("levee-load"));
+/// Starts the demo origin at `address` in `place`.
+#[must_use]
+pub fn start_origin(place: &Place, address: (Ipv4Addr, u16), directory: &Path) -> Process {
+    let address = SocketAddr::from(address);
+    let mut command = place.command(binary("levee-load"));
     command.args(["origin", "--listen", &address.to_string()]);
     let origin = Process::start("origin", command, directory);
-    wait_for("the origin to listen", START, || network.origin().reaches(address).then_some(()));
+    wait_for("the origin to listen", START, || place.reaches(address).then_some(()));
     origin
 }
