@@ -3,7 +3,7 @@
 .PHONY: build run test lint
 
 # nextest runs the tests side by side; without it, the end-to-end tests wait for each other.
-RUNNER := $(if $(shell cargo nextest --version 2>/dev/null),nextest run,test --tests --bins --lib)
+RUNNER := $(if $(shell cargo nextest --version 2>/dev/null),nextest run,test --tests)
 
 build:
 	etc/install-deps.sh

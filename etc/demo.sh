@@ -64,9 +64,10 @@ start() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   up
-  within origin "$bin/levee-load" origin --listen "$origin" >"$state/origin.log" 2>&1 &
+  # Not by `within`: the ids must be those of the programs.
+  ip netns exec "$prefix-origin" "$bin/levee-load" origin --listen "$origin" >"$state/origin.log" 2>&1 &
   origin_id=$!
-  within proxy "$bin/levee" run -c etc/demo.toml >&3 2>&3 &
+  ip netns exec "$prefix-proxy" "$bin/levee" run -c etc/demo.toml >&3 2>&3 &
   proxy_id=$!
 }
 
