@@ -294,13 +294,15 @@ fn what_cannot_be_done_is_not_ok() {
         into: None,
     };
     for direction in [Direction::Seal, Direction::Open] {
-        for at in [0..15, 30..45, 90..101, 200..230, 100..100] {
+        for at in [0..15, 30..45, 80..101, 0..101, 90..101, 100..130, 200..230, 100..100] {
             let text = bench.memory.chain(&[0; 100]);
             assert!(!bench.run(operation(session, direction, text, at)).ok);
         }
         let mut text = bench.memory.chain_of(&[&[0; 50], &[0; 50]]);
         let second = bench.memory.reference(&mut text, 60..70).unwrap();
-        assert!(!bench.run(operation(session, direction, text, 0..100)).ok, "shared bytes are not written");
+        let finished = bench.run(operation(session, direction, text, 0..100));
+        assert!(!finished.ok, "shared bytes are not written");
+        assert_eq!(finished.text.to_vec(), [0; 100], "nor those before them");
         assert_eq!(second.to_vec(), [0; 10]);
 
         let text = bench.memory.chain(&[0; 100]);
