@@ -92,7 +92,11 @@ stop() { # ID
   [ -n "$1" ] || return 0
   kill -TERM "$1" 2>/dev/null || true
   for _ in $(seq 100); do
-    kill -0 "$1" 2>/dev/null || { wait "$1"; return; }
+    if ! kill -0 "$1" 2>/dev/null; then
+      wait "$1"
+      # Within a trap, a bare return would give the status from before the trap.
+      return $?
+    fi
     sleep 0.1
   done
   kill -KILL "$1"
