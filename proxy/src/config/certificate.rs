@@ -77,7 +77,7 @@ fn read_chain(place: &Place<'_>) -> Option<Vec<Vec<u8>>> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let chain: Vec<Vec<u8>> = match chain {
         Ok(chain) => chain.into_iter().map(|certificate| certificate.to_vec()).collect(),
-        Err(error) => return place.error(&format!("is not PEM: {error}"), &must),
+        Err(_) => return place.error("is damaged: it is not PEM", &must),
     };
     if chain.is_empty() {
         let has_key = bytes.windows(12).any(|window| window == b"PRIVATE KEY-");
@@ -87,7 +87,7 @@ fn read_chain(place: &Place<'_>) -> Option<Vec<Vec<u8>>> {
     // RFC 8446 section 4.4.2: three bytes of length and two of extensions with each, eight around all.
     let message = chain.iter().map(|certificate| certificate.len() + 5).sum::<usize>() + 8;
     if message > MAX_CERTIFICATE_MESSAGE {
-        let is = format!("is too long: {} certificates of {message} bytes", chain.len());
+        let is = format!("is too long for a handshake: {} certificates", chain.len());
         return place
             .error(&is, &format!("must be at most {MAX_CERTIFICATE_MESSAGE} bytes; leave out the root"));
     }

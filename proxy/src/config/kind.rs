@@ -102,8 +102,13 @@ pub(super) fn text<'k, T>(
 pub(super) fn word_or<'k, T: Clone + 'k>(word: &'static str, meaning: T, kind: Kind<'k, T>) -> Kind<'k, T> {
     let expects = format!("{word:?} or {}", kind.expects);
     let read = move |value: &DeValue<'_>| match value.as_str() {
+        None => kind.read(value),
         Some(text) if text == word => Ok(meaning.clone()),
-        _ => kind.read(value),
+        // That it is a string is not what is wrong with it.
+        Some(text) => kind.read(value).map_err(|mismatch| Mismatch {
+            is: if mismatch.is == type_of(value).is { quoted(text) } else { mismatch.is },
+            hint: nearest(text, [word].into_iter()).map(|word| format!("did you mean {word:?}?")),
+        }),
     };
     Kind { expects, read: Box::new(read) }
 }
@@ -113,7 +118,7 @@ pub(super) fn word_or<'k, T: Clone + 'k>(word: &'static str, meaning: T, kind: K
 pub(super) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let distance = |name: &&str| strsim::damerau_levenshtein(text, name);
     let near = names.min_by_key(distance)?;
-    (distance(&near) <= 1 + near.len() / 4).then_some(near)
+    (distance(&near) <= near.len() / 4).then_some(near)
 }
 
 /// A string of the file as messages show it: quoted, shortened.

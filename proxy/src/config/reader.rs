@@ -226,7 +226,7 @@ impl<'a> Table<'a> {
                 let title = format!("`{}` has a value twice", path(self.section, name));
                 let (first, second) = (first.span(), item.span());
                 self.findings
-                    .error(title, |error| error.at(second, "again; remove it").at(first, "first here"));
+                    .error(title, |error| error.at(second, "again: leave one out").at(first, "first here"));
                 continue;
             }
             list.push(item);

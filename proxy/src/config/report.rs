@@ -136,14 +136,17 @@ impl Diagnostic for Rejected {
     }
 }
 
-/// What a parser that goes on after an error says about `source`: of each line the first thing, since the
-/// others tend to follow from it.
+/// What a parser that goes on after an error says about `source`: of each line the first thing, and
+/// nothing behind a list or table without end, since it would be about how that one is misread.
 pub(super) fn syntax(source: &Source, errors: &[toml::de::Error]) -> Vec<Problem> {
     let mut places: Vec<_> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     places.sort_by_key(|(place, _)| place.start);
     places.dedup_by_key(|(place, _)| line_and_column(source.inner(), place.start).0);
-    places.into_iter().map(|(at, why)| Problem::error(source, "this is not TOML").at(at, why)).collect()
+    let endless = |why: &str| why.starts_with("missing comma") || why.starts_with("unclosed");
+    let shown = places.iter().position(|(_, why)| endless(why)).map_or(places.len(), |index| index + 1);
+    let problem = |(at, why)| Problem::error(source, "this is not TOML").at(at, why);
+    places.into_iter().take(shown).map(problem).collect()
 }
 
 /// Line and column, from 1, of the byte at `offset`.

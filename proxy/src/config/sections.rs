@@ -44,6 +44,9 @@ pub(super) struct Document {
 impl Document {
     /// Reads all sections; paths are relative to `directory`.
     pub(super) fn read(root: &Table<'_>, directory: &Path, findings: &Findings) -> Self {
+        let eal = Eal::read(&root.section("eal", "eal"));
+        let workers = Workers::read(&root.section("workers", "workers"));
+        let ports = root.sections("port").iter().map(Port::read).collect();
         let listeners: Vec<_> = root.sections("listener").iter().map(Listener::read).collect();
         let needed = [
             ("port", true, "a name, a device and an address"),
@@ -54,10 +57,9 @@ impl Document {
             let help = format!("add one, with {with}");
             findings.error(format!("there is no `[[{section}]]`"), |error| error.help(help));
         }
-        let workers = Workers::read(&root.section("workers", "workers"));
         Self {
-            eal: Eal::read(&root.section("eal", "eal")),
-            ports: root.sections("port").iter().map(Port::read).collect(),
+            eal,
+            ports,
             listeners,
             tls: Tls::read(&root.section("tls", "tls"), directory),
             certificates: root

@@ -1,6 +1,6 @@
 //! Listeners, backends and routes, checked against each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -221,7 +221,9 @@ pub(super) fn hosts_are_named(routes: &[sections::Route], certificates: &[Certif
             && !certificates.iter().any(|certificate| covers(&certificate.names, &probe))
         {
             let title = format!("`route.host`: no certificate names {}", host_text(host));
-            let all = list(certificates.iter().flat_map(|certificate| certificate.names.iter().cloned()));
+            let all: BTreeSet<&String> =
+                certificates.iter().flat_map(|certificate| &certificate.names).collect();
+            let all = list(all.into_iter().cloned());
             let label = format!("browsers will refuse it; the certificates name {all}");
             findings.warning(title, |warning| warning.at(route.at.clone(), label));
         }
