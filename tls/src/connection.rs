@@ -509,7 +509,8 @@ impl<M: Memory> Connection<M> {
                 self.closing = Closing::Sealed;
             }
             (Closing::Open, Phase::Traffic(traffic)) => {
-                if self.outgoing.sealed() >= self.server.config.options.key_limit && !traffic.renew() {
+                let worn = self.outgoing.sealed() >= self.server.config.options.key_limit;
+                if !plain.is_empty() && worn && !traffic.renew() {
                     return Err(Error::KeyLimit);
                 }
                 if traffic.wants_write() {

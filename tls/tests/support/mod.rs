@@ -1,13 +1,15 @@
 //! What the tests of this room share: certificates, a server with its engines, and its turn of the loop.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod client;
 pub mod engines;
+pub mod hello;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use levee_buf::{Chain, Heap, HeapChain};
-use levee_crypto::{Aead, Engine, KeyId, PrivateKey, Token};
+use levee_crypto::{Aead, Engine, Group, KeyId, PrivateKey, Token};
 use levee_tls::{CertificateEntry, Connection, Counters, Error, Filled, Options, Out, Server, ServerConfig};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -204,4 +206,85 @@ impl Rig {
 
 pub fn options() -> Options {
     Options { alpn: vec![b"http/1.1".to_vec()], ..Options::default() }
+}
+
+/// A completed handshake of TLS 1.3.
+pub struct Peers13 {
+    pub rig: Rig,
+    pub server: Connection<Heap>,
+    pub client: client::Client13,
+}
+
+impl Peers13 {
+    pub fn new(rig: Rig) -> Self {
+        let (client, hello) = client::Client13::new(&[Group::X25519]);
+        Self::with(rig, client, &hello)
+    }
+
+    pub fn with(mut rig: Rig, mut client: client::Client13, hello: &hello::Hello) -> Self {
+        let mut server = rig.connection();
+        let message = hello.encode();
+        client.transcript.extend(&message);
+        rig.input(&mut server, &hello::record(hello::HANDSHAKE, &message)).unwrap();
+        let wire = rig.output(&mut server);
+        let finished = client.server_flight(&wire);
+        let wire = client.seal(hello::HANDSHAKE, &finished, 0);
+        client.application_keys();
+        rig.input(&mut server, &wire).unwrap();
+        assert!(server.is_established());
+        Self { rig, server, client }
+    }
+
+    /// Gives the server a protected record.
+    pub fn send(&mut self, kind: u8, content: &[u8]) -> Result<(), Error> {
+        let wire = self.client.seal(kind, content, 0);
+        self.rig.input(&mut self.server, &wire)
+    }
+
+    /// What the server sends, decrypted.
+    pub fn receive(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let wire = self.rig.output(&mut self.server);
+        self.client.open(&wire)
+    }
+}
+
+/// A completed handshake of TLS 1.2.
+pub struct Peers12 {
+    pub rig: Rig,
+    pub server: Connection<Heap>,
+    pub client: client::Client12,
+}
+
+impl Peers12 {
+    pub fn new(rig: Rig) -> Self {
+        Self::with(rig, hello::Hello::tls12())
+    }
+
+    pub fn with(mut rig: Rig, hello: hello::Hello) -> Self {
+        let mut server = rig.connection();
+        let mut client = client::Client12::new(hello);
+        rig.input(&mut server, &hello::record(hello::HANDSHAKE, &client.transcript)).unwrap();
+        let wire = rig.output(&mut server);
+        let (key_exchange, finished) = client.server_flight(&wire);
+        let mut wire = hello::record(hello::HANDSHAKE, &key_exchange);
+        wire.extend(hello::record(hello::CHANGE_CIPHER_SPEC, &[1]));
+        wire.extend(client.seal(hello::HANDSHAKE, &finished));
+        rig.input(&mut server, &wire).unwrap();
+        let wire = rig.output(&mut server);
+        client.server_finished(&wire);
+        assert!(server.is_established());
+        Self { rig, server, client }
+    }
+
+    /// Gives the server a protected record.
+    pub fn send(&mut self, kind: u8, content: &[u8]) -> Result<(), Error> {
+        let wire = self.client.seal(kind, content);
+        self.rig.input(&mut self.server, &wire)
+    }
+
+    /// What the server sends, decrypted.
+    pub fn receive(&mut self) -> Vec<(u8, Vec<u8>)> {
+        let wire = self.rig.output(&mut self.server);
+        self.client.open(&wire)
+    }
 }
