@@ -98,10 +98,12 @@ impl Eviction {
         self.slots[slot as usize].place = Place::Nowhere;
     }
 
-    /// Takes out the slot that goes first.
-    pub(crate) fn victim(&mut self) -> Option<u32> {
+    /// Takes out the slot that goes first. What is `pinned` would free nothing: it is passed over, but for
+    /// a long row of it.
+    pub(crate) fn victim(&mut self, pinned: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut passed_over = false;
         for step in 0.. {
-            let from_small = self.small.cost > self.small_target || self.main.list.is_empty();
+            let from_small = self.small.cost > self.small_target || self.main.list.is_empty() || passed_over;
             let slot = if from_small && !self.small.list.is_empty() {
                 self.small.list.head()
             } else if !self.main.list.is_empty() {
@@ -111,14 +113,17 @@ impl Eviction {
             };
             let Slot { fingerprint, frequency, place, .. } = self.slots[slot as usize];
             self.remove(slot);
-            let patient = step < STEPS;
-            match place {
-                Place::Small if frequency >= PROMOTION && patient => {
-                    self.slots[slot as usize].frequency = 0;
-                    self.push(slot, Place::Main);
-                }
-                Place::Main if frequency > 0 && patient => {
-                    self.slots[slot as usize].frequency = frequency - 1;
+            // Where the main queue starts with what is pinned, the small one may have something.
+            passed_over = place == Place::Main && pinned(slot);
+            let stays = match place {
+                Place::Small if frequency >= PROMOTION => Some(0),
+                Place::Main if frequency > 0 => Some(frequency - 1),
+                _ if pinned(slot) => Some(0),
+                _ => None,
+            };
+            match stays {
+                Some(frequency) if step < STEPS => {
+                    self.slots[slot as usize].frequency = frequency;
                     self.push(slot, Place::Main);
                 }
                 _ => {
@@ -155,19 +160,19 @@ impl Eviction {
 
 const WAYS: usize = 4;
 
-/// Hashes of keys that left the small queue unused: as many as there are slots, or up to four times that.
+/// Hashes of keys that left the small queue unused, in buckets of four by hash.
 ///
-/// Buckets of four by hash. A hash counts until as many others came as there are slots.
+/// One counts until as many others came as there are slots, or four of its bucket.
 #[derive(Debug)]
 struct Ghost {
-    buckets: Vec<[Memory; WAYS]>,
+    buckets: Vec<[Trace; WAYS]>,
     /// Hashes remembered since the start, from 1.
     clock: u64,
     span: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Memory {
+struct Trace {
     fingerprint: u64,
     /// The clock when it came; 0 is never.
     at: u64,
@@ -176,10 +181,10 @@ struct Memory {
 impl Ghost {
     fn new(slots: usize) -> Self {
         let buckets = slots.div_ceil(2).max(1).next_power_of_two();
-        Self { buckets: vec![[Memory::default(); WAYS]; buckets], clock: 0, span: slots as u64 }
+        Self { buckets: vec![[Trace::default(); WAYS]; buckets], clock: 0, span: slots as u64 }
     }
 
-    fn bucket(&mut self, fingerprint: u64) -> &mut [Memory; WAYS] {
+    fn bucket(&mut self, fingerprint: u64) -> &mut [Trace; WAYS] {
         // The index of entries uses the low bits of the same hash.
         let index = usize::try_from((fingerprint >> 32) & (self.buckets.len() as u64 - 1)).unwrap_or(0);
         &mut self.buckets[index]
@@ -189,11 +194,10 @@ impl Ghost {
         self.clock += 1;
         let at = self.clock;
         let bucket = self.bucket(fingerprint);
-        if let Some(place) = bucket
-            .iter_mut()
-            .min_by_key(|memory| if memory.fingerprint == fingerprint { 0 } else { memory.at })
+        if let Some(place) =
+            bucket.iter_mut().min_by_key(|trace| if trace.fingerprint == fingerprint { 0 } else { trace.at })
         {
-            *place = Memory { fingerprint, at };
+            *place = Trace { fingerprint, at };
         }
     }
 
@@ -203,9 +207,9 @@ impl Ghost {
         let found = self
             .bucket(fingerprint)
             .iter_mut()
-            .find(|memory| memory.at > 0 && memory.fingerprint == fingerprint && clock - memory.at < span);
-        found.is_some_and(|memory| {
-            *memory = Memory::default();
+            .find(|trace| trace.at > 0 && trace.fingerprint == fingerprint && clock - trace.at < span);
+        found.is_some_and(|trace| {
+            *trace = Trace::default();
             true
         })
     }

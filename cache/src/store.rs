@@ -139,9 +139,13 @@ impl<M: Memory> Store<M> {
         Ok(())
     }
 
-    /// Evicts one entry; false when there is none.
+    /// Evicts an entry; false when nothing is held that this could free.
     fn evict(&mut self) -> bool {
-        let Some(slot) = self.eviction.victim() else { return false };
+        if self.held == self.locked {
+            return false;
+        }
+        let entries = &self.entries;
+        let Some(slot) = self.eviction.victim(|slot| entries[slot].pins > 0) else { return false };
         self.counters.evictions += 1;
         self.counters.evicted_bytes += self.entries[slot].cost as u64;
         self.unlink(slot);

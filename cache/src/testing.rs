@@ -84,7 +84,7 @@ impl Bench {
         }
     }
 
-    /// Gives a fill its response, body and all.
+    /// Gives a fill its response, body and all. `Err(Storing)` is a fill that was dropped on the way.
     pub(crate) fn answer(
         &mut self,
         fill: FillId,
@@ -101,7 +101,7 @@ impl Bench {
             self.store.append(fill, &mut chain);
             assert_eq!(chain.to_vec(), part);
         }
-        Ok(self.store.finish(fill, self.now).unwrap())
+        self.store.finish(fill, self.now).ok_or(Stored::Storing)
     }
 
     /// Misses and stores.

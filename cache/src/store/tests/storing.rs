@@ -25,7 +25,7 @@ fn store_by(policy: Policy, asked: &[&str], status: u16, answer: &[&str]) -> Res
             assert_eq!(bench.store.counters().not_stored(reason), 1);
             reason
         }
-        Stored::Storing => unreachable!("an error is a refusal"),
+        Stored::Storing => panic!("dropped on the way"),
     })
 }
 
