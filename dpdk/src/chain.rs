@@ -57,6 +57,41 @@ impl Chain {
         self.ends.take().map(|ends| ends.head)
     }
 
+    /// Segments with a byte of `range`.
+    pub(crate) fn touched(&self, range: &Range<usize>) -> usize {
+        self.walk()
+            .take_while(|(_, start)| *start < range.end)
+            .filter(|(segment, start)| !within(range, *start, segment.len()).is_empty())
+            .count()
+    }
+
+    /// Writes `bytes` from offset `at` on; false when they do not fit or are shared.
+    pub(crate) fn write_at(&mut self, at: usize, mut bytes: &[u8]) -> bool {
+        let range = at..at + bytes.len();
+        self.for_each_mut(range, &mut |place| {
+            let (head, rest) = bytes.split_at(place.len());
+            place.copy_from_slice(head);
+            bytes = rest;
+        }) && bytes.is_empty()
+    }
+
+    /// Takes the first `n` bytes of a chain of one segment out of sight, until [`Chain::reveal`].
+    pub(crate) fn hide(&mut self, n: usize) {
+        if let Some(Ends { head, .. }) = self.ends {
+            head.advance(narrow(n));
+            head.set_pkt_len(u32::from(head.data_len()));
+        }
+    }
+
+    /// Brings back what [`Chain::hide`] hid.
+    pub(crate) fn reveal(&mut self, n: usize) {
+        if let Some(Ends { head, .. }) = self.ends {
+            head.set_data_off(head.data_off() - narrow(n));
+            head.set_data_len(head.data_len() + narrow(n));
+            head.set_pkt_len(u32::from(head.data_len()));
+        }
+    }
+
     fn walk(&self) -> Walk {
         Walk { next: self.head(), at: 0 }
     }

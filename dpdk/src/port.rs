@@ -589,7 +589,7 @@ const fn bits(wanted: bool, bits: u64) -> u64 {
 
 /// # Safety
 /// `pointer` is null or NUL-terminated.
-unsafe fn text(pointer: *const std::ffi::c_char) -> String {
+pub(crate) unsafe fn text(pointer: *const std::ffi::c_char) -> String {
     if pointer.is_null() {
         return String::new();
     }

@@ -39,6 +39,7 @@ void levee_op_fill(struct rte_crypto_op *op, void *session, struct rte_mbuf *sou
 {
 	struct levee_scratch *scratch = levee_op_scratch(op);
 
+	op->status = RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
 	rte_crypto_op_attach_sym_session(op, session);
 	op->sym->m_src = source;
 	op->sym->m_dst = destination;
@@ -57,6 +58,23 @@ int levee_op_succeeded(const struct rte_crypto_op *op)
 	return op->status == RTE_CRYPTO_OP_STATUS_SUCCESS;
 }
 
+int levee_op_refused(const struct rte_crypto_op *op)
+{
+	return op->status != RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
+}
+
+int levee_aead_offered(uint8_t device, int algorithm, uint16_t key_length, uint16_t aad_length)
+{
+	struct rte_cryptodev_sym_capability_idx index = { .type = RTE_CRYPTO_SYM_XFORM_AEAD };
+	const struct rte_cryptodev_symmetric_capability *capability;
+
+	index.algo.aead = (enum rte_crypto_aead_algorithm)algorithm;
+	capability = rte_cryptodev_sym_capability_get(device, &index);
+	return capability != NULL &&
+	       rte_cryptodev_sym_capability_check_aead(capability, key_length, TAG_LENGTH, aad_length,
+						       NONCE_LENGTH) == 0;
+}
+
 void levee_aead_transform(struct rte_crypto_sym_xform *xform, int algorithm, int seal, const uint8_t *key,
 			  uint16_t key_length, uint16_t aad_length)
 {
@@ -70,6 +88,30 @@ void levee_aead_transform(struct rte_crypto_sym_xform *xform, int algorithm, int
 	xform->aead.iv.length = NONCE_LENGTH;
 	xform->aead.digest_length = TAG_LENGTH;
 	xform->aead.aad_length = aad_length;
+}
+
+/* As rte_crypto_mbuf_to_vec(), which wants the first byte in the first segment. Returns -1 if too long. */
+static int pieces_of(struct rte_mbuf *mbuf, uint32_t offset, uint32_t length, struct rte_crypto_vec *pieces)
+{
+	uint32_t used = 0;
+
+	for (; mbuf != NULL && offset >= mbuf->data_len; mbuf = mbuf->next)
+		offset -= mbuf->data_len;
+	for (; mbuf != NULL && length > 0; mbuf = mbuf->next) {
+		uint32_t here = RTE_MIN(length, mbuf->data_len - offset);
+
+		if (used == LEVEE_NOW_SEGMENTS)
+			return -1;
+		pieces[used++] = (struct rte_crypto_vec){
+			.base = rte_pktmbuf_mtod_offset(mbuf, void *, offset),
+			.iova = rte_pktmbuf_iova_offset(mbuf, offset),
+			.len = here,
+			.tot_len = here,
+		};
+		length -= here;
+		offset = 0;
+	}
+	return length == 0 ? (int)used : -1;
 }
 
 int levee_aead_now(uint8_t device, void *session, struct rte_mbuf *source, struct rte_mbuf *destination,
@@ -90,7 +132,7 @@ int levee_aead_now(uint8_t device, void *session, struct rte_mbuf *source, struc
 		.aad = &aad_at,
 		.status = &status,
 	};
-	int pieces_used = rte_crypto_mbuf_to_vec(source, offset, length, pieces, LEVEE_NOW_SEGMENTS);
+	int pieces_used = pieces_of(source, offset, length, pieces);
 
 	if (pieces_used < 0)
 		return -1;

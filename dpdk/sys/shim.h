@@ -108,6 +108,12 @@ void levee_op_fill(struct rte_crypto_op *op, void *session, struct rte_mbuf *sou
 
 int levee_op_succeeded(const struct rte_crypto_op *op);
 
+/* Whether a device has given up on `op` without taking it into its queue. */
+int levee_op_refused(const struct rte_crypto_op *op);
+
+/* Whether `device` says that it does `algorithm` with such a key and so much additional data. */
+int levee_aead_offered(uint8_t device, int algorithm, uint16_t key_length, uint16_t aad_length);
+
 /* An AEAD transform with its nonce where levee_op_fill() expects it. */
 void levee_aead_transform(struct rte_crypto_sym_xform *xform, int algorithm, int seal, const uint8_t *key,
 			  uint16_t key_length, uint16_t aad_length);

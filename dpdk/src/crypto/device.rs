@@ -1,0 +1,233 @@
+//! Crypto devices: opening, and finding out what they really do.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dpdk_sys as sys;
+
+use crate::crypto::session::Sessions;
+use crate::crypto::{Algorithm, Path, QueuePair, known_answers};
+use crate::eal::Eal;
+use crate::error::Error;
+use crate::log;
+use crate::mempool::{Pool, socket_id};
+
+/// What a device does of an algorithm, tried against known answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Support {
+    /// In place over segments, both ways. `None`: the algorithm is not offered.
+    pub in_place: Option<Path>,
+    /// Sealing from segments into one segment. `None`: the plaintext is copied, then sealed in place.
+    pub out_of_place: Option<Path>,
+}
+
+impl Support {
+    pub(super) const NONE: Self = Self { in_place: None, out_of_place: None };
+}
+
+/// How a device is to be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// Queue pairs: one for each lcore.
+    pub queue_pairs: u16,
+    /// Operations that can be in flight in each queue pair; a power of two.
+    pub descriptors: u16,
+    /// Keys that each queue pair can hold: two for each connection.
+    pub sessions: u32,
+    /// Whether the device may answer at once where it can.
+    pub now: bool,
+}
+
+impl Default for DeviceConfig {
+    fn default() -> Self {
+        Self { queue_pairs: 1, descriptors: 512, sessions: 4096, now: true }
+    }
+}
+
+/// A crypto device, started.
+///
+/// When it and its queue pairs are dropped, it is stopped and closed.
+pub struct Device {
+    opened: Arc<Opened>,
+    driver: String,
+    support: [Support; 3],
+    claimed: [bool; 3],
+}
+
+impl Device {
+    /// Opens the vdev called `name` (`crypto_aesni_gcm`, ...) or the device at the PCI address `name`,
+    /// tries what it offers, and gives out its queue pairs. Queue pair `n` takes what it has to copy
+    /// from `pools[n]`; with fewer pools they are used again from the first.
+    ///
+    /// # Errors
+    /// There is none, it is open already, or what the driver logged.
+    pub fn open(
+        eal: &Eal,
+        name: &str,
+        config: &DeviceConfig,
+        pools: &[Pool],
+    ) -> Result<(Self, Vec<QueuePair>), Error> {
+        let asked = || format!("open the crypto device {name}");
+        let first = pools.first().ok_or_else(|| Error::new(asked(), "no pool was given"))?;
+        let c_name = CString::new(name).map_err(|_| Error::new(asked(), "a NUL in the name"))?;
+        // SAFETY: a NUL-terminated name.
+        let id = unsafe { sys::rte_cryptodev_get_dev_id(c_name.as_ptr()) };
+        let id = u8::try_from(id).map_err(|_| Error::new(asked(), "there is no such device"))?;
+        if !open_devices(|open| open.insert(id)) {
+            return Err(Error::new(asked(), "it is open already"));
+        }
+        let opened = Arc::new(Opened { id, name: name.to_owned(), eal: eal.clone() });
+        // SAFETY: numbers and pointers: all zeros is a value.
+        let mut info: sys::rte_cryptodev_info = unsafe { MaybeUninit::zeroed().assume_init() };
+        // SAFETY: the device exists; a place for the answer.
+        unsafe { sys::rte_cryptodev_info_get(id, &mut info) };
+        if info.max_nb_queue_pairs > 0 && u32::from(config.queue_pairs) > info.max_nb_queue_pairs {
+            let why =
+                format!("it has at most {} queue pairs, not {}", info.max_nb_queue_pairs, config.queue_pairs);
+            return Err(Error::new(asked(), why));
+        }
+        let mut pairs = opened.set_up(config, pools)?;
+        let can_now = config.now && info.feature_flags & sys::LEVEE_CRYPTO_NOW != 0;
+        let mut support = [Support::NONE; 3];
+        let mut claimed = [false; 3];
+        if let Some(pair) = pairs.first_mut() {
+            for algorithm in Algorithm::ALL {
+                claimed[algorithm as usize] = opened.claims(algorithm);
+                if claimed[algorithm as usize] {
+                    support[algorithm as usize] = known_answers::try_out(pair, first, algorithm, can_now);
+                }
+            }
+        }
+        for pair in &mut pairs {
+            pair.support = support;
+        }
+        // SAFETY: drivers have a static name.
+        let driver = unsafe { crate::port::text(info.driver_name) };
+        Ok((Self { opened, driver, support, claimed }, pairs))
+    }
+
+    /// The names of all crypto devices there are.
+    #[must_use]
+    pub fn names(_eal: &Eal) -> Vec<String> {
+        (0..u8::MAX)
+            // SAFETY: it looks at any number.
+            .filter(|id| unsafe { sys::rte_cryptodev_is_valid_dev(*id) } != 0)
+            // SAFETY: a valid device has a name, NUL-terminated.
+            .map(|id| unsafe { crate::port::text(sys::rte_cryptodev_name_get(id)) })
+            .collect()
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.opened.name
+    }
+
+    /// The driver, as DPDK calls it.
+    #[must_use]
+    pub fn driver(&self) -> &str {
+        &self.driver
+    }
+
+    /// What it does of `algorithm`.
+    #[must_use]
+    pub fn support(&self, algorithm: Algorithm) -> Support {
+        self.support[algorithm as usize]
+    }
+
+    /// Whether it claims to do `algorithm` but gave a wrong answer: worth a warning.
+    #[must_use]
+    pub fn lies_about(&self, algorithm: Algorithm) -> bool {
+        self.claimed[algorithm as usize] && self.support(algorithm).in_place.is_none()
+    }
+}
+
+/// A device that somebody holds.
+pub(super) struct Opened {
+    id: u8,
+    name: String,
+    #[expect(dead_code, reason = "a device is there as long as DPDK is")]
+    eal: Eal,
+}
+
+impl Opened {
+    pub(super) fn id(&self) -> u8 {
+        self.id
+    }
+
+    pub(super) fn socket(&self) -> Option<u32> {
+        // SAFETY: the device exists.
+        u32::try_from(unsafe { sys::rte_cryptodev_socket_id(self.id) }).ok()
+    }
+
+    /// A number for the name of a mempool.
+    pub(super) fn unique(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        format!("{}_{}", self.id, NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn call(&self, what: &str, call: impl FnOnce(u8) -> i32) -> Result<(), Error> {
+        log::checked(|| format!("{what} the crypto device {}", self.name), || call(self.id)).map(|_| ())
+    }
+
+    fn set_up(self: &Arc<Self>, config: &DeviceConfig, pools: &[Pool]) -> Result<Vec<QueuePair>, Error> {
+        // SAFETY: numbers: all zeros is a value.
+        let mut device: sys::rte_cryptodev_config = unsafe { MaybeUninit::zeroed().assume_init() };
+        device.socket_id = socket_id(self.socket());
+        device.nb_queue_pairs = config.queue_pairs;
+        self.call("configure", |id| {
+            // SAFETY: the device is stopped, `device` is read during the call.
+            unsafe { sys::rte_cryptodev_configure(id, &mut device) }
+        })?;
+        let mut pairs = Vec::new();
+        for index in 0..config.queue_pairs {
+            let name = format!("levee_key_{}", self.unique());
+            let sessions = Sessions::new(self.id, &name, config.sessions, self.socket())?;
+            // SAFETY: numbers and a pointer: all zeros is a value.
+            let mut pair: sys::rte_cryptodev_qp_conf = unsafe { MaybeUninit::zeroed().assume_init() };
+            pair.nb_descriptors = config.descriptors.into();
+            pair.mp_session = sessions.pool();
+            let socket = socket_id(self.socket());
+            self.call("set up a queue pair of", |id| {
+                // SAFETY: the device is configured with more queue pairs than `index`; the mempool of
+                // sessions is never freed.
+                unsafe { sys::rte_cryptodev_queue_pair_setup(id, index, &pair, socket) }
+            })?;
+            let pool = &pools[usize::from(index) % pools.len()];
+            pairs.push(QueuePair::new(Arc::clone(self), index, sessions, config.descriptors, pool)?);
+        }
+        self.call("start", |id| {
+            // SAFETY: the device is configured.
+            unsafe { sys::rte_cryptodev_start(id) }
+        })?;
+        Ok(pairs)
+    }
+
+    fn claims(&self, algorithm: Algorithm) -> bool {
+        let key_len = u16::try_from(algorithm.key_len()).unwrap_or(0);
+        // The lengths of additional data in TLS 1.3 and 1.2.
+        [5, 13].into_iter().all(|aad_len| {
+            // SAFETY: the device exists.
+            unsafe { sys::levee_aead_offered(self.id, algorithm.code(), key_len, aad_len) != 0 }
+        })
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // SAFETY: the device exists, and none of its queue pairs does any more.
+        unsafe { sys::rte_cryptodev_stop(self.id) };
+        // SAFETY: the device is stopped.
+        unsafe { sys::rte_cryptodev_close(self.id) };
+        open_devices(|open| open.remove(&self.id));
+    }
+}
+
+/// Devices that somebody holds.
+fn open_devices<T>(f: impl FnOnce(&mut BTreeSet<u8>) -> T) -> T {
+    static OPEN: Mutex<BTreeSet<u8>> = Mutex::new(BTreeSet::new());
+    f(&mut OPEN.lock().unwrap_or_else(PoisonError::into_inner))
+}
