@@ -13,7 +13,7 @@ packages=(
 if [ "${1-}" = test ]; then
   packages+=(
     gnutls-bin wrk nginx-light          # peers that are not ours
-    tcpdump                             # segments on the wire
+    tcpdump nftables iputils-ping       # segments on the wire: seen, lost, answered
   )
 fi
 

@@ -12,5 +12,6 @@ mod handshakes;
 mod http;
 mod load;
 mod smuggling;
+mod tcp;
 mod transfers;
 mod wire;
