@@ -66,10 +66,13 @@ impl Default for Node {
 impl<C: Chain> Bodies<C> {
     /// Room for `entries` bodies that together pin at most `bytes` of packet memory.
     pub(crate) fn new(entries: usize, bytes: usize) -> Self {
-        // A full piece pins more than PIECE bytes, and each body has at most one piece that is not full. A
-        // body of k pieces has k - 1 full ones and needs at most that many nodes.
+        // A full piece pins more than PIECE bytes, and each body has at most one piece that is not full.
         let full = bytes / PIECE;
-        Self { pieces: Pool::new(entries + full), nodes: Pool::new(full) }
+        let pieces = entries + full;
+        // A body of one piece needs no node, one of up to 64 needs one, and one of k more at most
+        // 3 k / 64 beside it.
+        let nodes = full.min(entries + pieces * 3 / BRANCHES + 1);
+        Self { pieces: Pool::new(pieces), nodes: Pool::new(nodes) }
     }
 
     /// Links `chain` behind the end of `body`.

@@ -5,7 +5,9 @@ use levee_buf::Chain;
 use crate::body::Body;
 use crate::fresh::Freshness;
 
-/// A stored response, or one half-filled.
+const _: () = assert!(size_of::<Entry<levee_buf::HeapChain>>() - size_of::<levee_buf::HeapChain>() <= 120);
+
+/// A stored response, or one half-filled: at most 120 bytes and a chain.
 ///
 /// It holds its packet memory until nobody needs it: while it is linked lookups find it, and while it has
 /// pins it outlives being unlinked. A half-filled one is pinned by its fill and not yet linked.

@@ -44,8 +44,9 @@
 //! # Bytes
 //!
 //! Packet memory held is at most [`Limits::bytes`], pinned and half-filled entries included: what does not
-//! fit is not stored. Besides it the store holds, from the start, about 250 bytes for each of
-//! [`Limits::entries`], 32 for each 16 KiB of [`Limits::bytes`] and 24 for each of [`Limits::waiters`].
+//! fit is not stored. Besides it the store holds, from the start, at most 650 bytes for each of
+//! [`Limits::entries`] (half of that while bodies are mostly below 16 KiB), 40 for each 16 KiB of
+//! [`Limits::bytes`], 200 for each of [`Limits::fills`] and 32 for each of [`Limits::waiters`].
 #![forbid(unsafe_code)]
 
 mod body;

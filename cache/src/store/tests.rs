@@ -1,5 +1,6 @@
 //! The store as its callers see it.
 
+mod allocation;
 mod coalescing;
 mod eviction;
 mod hostile;
