@@ -132,3 +132,74 @@ fn prefers_tls13() {
     assert_eq!(pair.established().suite, Suite::Aes128GcmSha256);
     pair.rig.finish(pair.server);
 }
+
+/// rustls verifies the chain of either kind, in both versions, by the name it asked for.
+#[test]
+fn certificates_of_both_kinds() {
+    for version in BOTH {
+        for identity in [&identities().ecdsa, &identities().rsa] {
+            let provider = aws_lc_rs::default_provider();
+            let config = client(provider.cipher_suites, provider.kx_groups, &[version]);
+            let mut pair = Pair::new(Rig::with(&[identity], support::options()), config, "levee.test");
+            pair.settle();
+            let shown = pair.client.peer_certificates().unwrap();
+            assert_eq!(shown[0].as_ref(), identity.chain[0]);
+            pair.transfer(1000);
+            pair.rig.finish(pair.server);
+        }
+        let provider = aws_lc_rs::default_provider();
+        let config = client(provider.cipher_suites, provider.kx_groups, &[version]);
+        let mut pair = Pair::new(Rig::new(), config, "host.wild.test");
+        pair.settle();
+        assert_eq!(pair.established().certificate, 2);
+        pair.rig.finish(pair.server);
+    }
+}
+
+/// A client whose first group is none of ours.
+#[test]
+fn hello_retry_request() {
+    let provider = aws_lc_rs::default_provider();
+    let groups = vec![aws_lc_rs::kx_group::SECP384R1, SECP256R1];
+    let config = client(provider.cipher_suites, groups, &[&rustls::version::TLS13]);
+    let mut pair = Pair::new(Rig::new(), config, "levee.test");
+    pair.settle();
+    assert_eq!(pair.client.handshake_kind(), Some(rustls::HandshakeKind::FullWithHelloRetryRequest));
+    assert_eq!(pair.rig.counters.hello_retries, 1);
+    pair.transfer(20_000);
+    pair.rig.finish(pair.server);
+}
+
+/// rustls closes, we answer, and it takes that for the end.
+#[test]
+fn closing_both_ways() {
+    for version in BOTH {
+        let provider = aws_lc_rs::default_provider();
+        let config = client(provider.cipher_suites, provider.kx_groups, &[version]);
+        let mut pair = Pair::new(Rig::new(), config, "levee.test");
+        pair.settle();
+        pair.client.send_close_notify();
+        pair.settle();
+        assert!(pair.server.peer_closed());
+        pair.server.close();
+        pair.settle();
+        assert!(pair.server.send_closed());
+        assert_eq!(pair.client.reader().read(&mut [0; 10]).unwrap(), 0);
+        pair.rig.finish(pair.server);
+    }
+}
+
+/// rustls renews its keys and asks for ours.
+#[test]
+fn key_update() {
+    let provider = aws_lc_rs::default_provider();
+    let config = client(provider.cipher_suites, provider.kx_groups, &[&rustls::version::TLS13]);
+    let mut pair = Pair::new(Rig::new(), config, "levee.test");
+    pair.settle();
+    for _ in 0..5 {
+        pair.client.refresh_traffic_keys().unwrap();
+        pair.transfer(5_000);
+    }
+    assert_eq!((pair.rig.counters.key_updates_in, pair.rig.counters.key_updates_out), (5, 5));
+    pair.rig.finish(pair.server);
+}
