@@ -57,8 +57,8 @@ impl Pool {
             Mempool::create(&format!("{name}_{kind}"), count, sizes.cache, room, socket)
         };
         Ok(Self(Arc::new(Inner {
-            segments: make("seg", sizes.segments, HEADROOM + ROOM)?,
-            records: make("rec", sizes.records, HEADROOM + MAX_ROOM)?,
+            segments: make("seg", sizes.segments, FRONT + ROOM)?,
+            records: make("rec", sizes.records, FRONT + MAX_ROOM)?,
             references: make("ref", sizes.references, 0)?,
             exhausted: AtomicU64::new(0),
         })))
@@ -120,6 +120,11 @@ impl Memory for Pool {
         chain.reference(range, || self.take(self.0.references))
     }
 }
+
+/// The headroom that DPDK was built with.
+const FRONT: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
+
+const _: () = assert!(FRONT >= HEADROOM, "DPDK must be built with a headroom of 128 bytes or more");
 
 struct Inner {
     segments: Mempool,
