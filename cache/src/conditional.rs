@@ -24,6 +24,11 @@ pub fn in_not_modified(name: &[u8]) -> bool {
     NAMES.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
+/// Whether a request has a condition that a cache evaluates.
+pub(crate) fn is_conditional(fields: &Fields<'_>) -> bool {
+    fields.contains(b"if-none-match") || fields.contains(b"if-modified-since")
+}
+
 /// Evaluates the preconditions of `request` for `stored`, which was received at `received_s`.
 ///
 /// In the order of RFC 9110 section 13.2.2, of which only steps 3 and 4 apply to a cache: "If-Match and

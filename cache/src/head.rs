@@ -69,23 +69,24 @@ impl<'a> Source<'a> {
             // response, replacing field values that are already present". The old Date is no part of a
             // response that was validated just now.
             let outdated = self.update.is_some() && name.eq_ignore_ascii_case(DATE);
-            !outdated && (!update.contains(name) || self.is_left_out(&update, name))
+            !outdated && (!update.contains(name) || is_left_out(&update, name, false))
         });
-        let of_stored = kept.filter(|(name, _)| !self.is_left_out(&self.fields, name));
-        of_stored.chain(update.iter().filter(move |(name, _)| !self.is_left_out(&update, name)))
+        let of_stored = kept.filter(|(name, _)| !is_left_out(&self.fields, name, self.keep_cookies));
+        // The cookies of a 304 are for the one client whose request it answers.
+        of_stored.chain(update.iter().filter(move |(name, _)| !is_left_out(&update, name, false)))
     }
 
     fn has_date(&self) -> bool {
         self.lines().any(|(name, _)| name.eq_ignore_ascii_case(DATE))
     }
+}
 
-    /// Whether the field, which stands in a message with these fields, is not stored.
-    fn is_left_out(&self, message: &Fields<'_>, name: &[u8]) -> bool {
-        let listed = |names: &[&[u8]]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
-        listed(NOT_STORED)
-            || (!self.keep_cookies && listed(&[b"set-cookie", b"set-cookie2"]))
-            || message.has_member(b"connection", name)
-    }
+/// Whether the field, which stands in a message with these fields, is not stored.
+fn is_left_out(message: &Fields<'_>, name: &[u8], keep_cookies: bool) -> bool {
+    let listed = |names: &[&[u8]]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+    listed(NOT_STORED)
+        || (!keep_cookies && listed(&[b"set-cookie", b"set-cookie2"]))
+        || message.has_member(b"connection", name)
 }
 
 /// Reads a stored head.

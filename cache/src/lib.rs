@@ -110,7 +110,8 @@ pub struct Limits {
     /// Bytes of packet memory, counted as whole segments with their headroom: a segment that holds one
     /// byte of a body is pinned as a whole.
     pub bytes: usize,
-    /// Bytes of packet memory of one entry, counted alike. A response that grows beyond is not stored.
+    /// Bytes of packet memory of one entry, counted alike. A response that grows beyond is not stored. An
+    /// entry is freed at once, segment by segment: the longest pause of the store is in proportion to this.
     pub entry_bytes: usize,
     /// Entries, half-filled ones included.
     pub entries: usize,

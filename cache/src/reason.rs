@@ -69,7 +69,7 @@ reasons! {
     AuthorizedResponse = "authorized_response",
     /// The response sets a cookie.
     SetCookie = "set_cookie",
-    /// `Vary: *`.
+    /// `Vary: *`, or Vary by what the proxy tells the backend of each client.
     VaryAny = "vary_any",
     /// Vary that is no list of field names, or names more than are compared.
     VaryInvalid = "vary_invalid",

@@ -19,11 +19,15 @@ use crate::reason::Reason;
 /// The most names that a Vary may have.
 pub(crate) const NAMES: usize = 16;
 
+/// Fields by which a backend is told the client's address. What the proxy puts there the request does not
+/// show, so that a response that varies by one of them never matches.
+const FORWARDED: [&[u8]; 3] = [b"x-forwarded-for", b"forwarded", b"x-real-ip"];
+
 /// Bytes that [`write()`] writes for a response with these fields to a request with those.
 pub(crate) fn measure(response: &Fields<'_>, request: &Fields<'_>) -> Result<usize, Reason> {
     let mut total = 0_usize;
     for (count, name) in response.list(b"vary").enumerate() {
-        if name == b"*" {
+        if name == b"*" || FORWARDED.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Err(Reason::VaryAny);
         }
         let length = selected(request, name).map_or(0, Iterator::count);

@@ -48,6 +48,23 @@ fn newer_fields_replace_all_lines_of_their_name() {
 }
 
 #[test]
+fn cookies_are_kept_by_leave_and_never_taken_from_a_304() {
+    let (head, update) =
+        (response(200, &["Set-Cookie: a", "Date: x"]), response(304, &["Set-Cookie: b", "Date: y"]));
+    for (keep_cookies, update, wanted) in [
+        (false, None, "Date: x\r\n"),
+        (true, None, "Set-Cookie: a\r\nDate: x\r\n"),
+        (true, Some(update.fields), "Set-Cookie: a\r\nDate: y\r\n"),
+    ] {
+        let source =
+            Source { status: 200, reason: b"", fields: head.fields, update, received_s: 0, keep_cookies };
+        let mut room = vec![0; source.measure().unwrap()];
+        source.write(&mut Writer::new(&mut room)).unwrap();
+        assert_eq!(String::from_utf8(room).unwrap(), format!("HTTP/1.1 200 \r\n{wanted}\r\n"));
+    }
+}
+
+#[test]
 fn values_are_found_in_the_text() {
     let text = b"HTTP/1.1 200 etag: no\r\nX-ETag: \"0\"\r\nETag: \"1\"\r\netag: \"2\"\r\nEmpty: \r\n\r\n";
     assert_eq!(value(text, b"etag"), Some(&b"\"1\""[..]));

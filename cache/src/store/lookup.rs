@@ -64,19 +64,18 @@ impl<M: Memory> Store<M> {
         if !matches!(request.method, Method::Get | Method::Head) {
             return Err(Reason::Method);
         }
-        if has_content(request) {
+        let asked = Asked::of(request);
+        if asked.has_content {
             return Err(Reason::RequestBody);
         }
         let key = Key::of(request, authority, https)?;
         let hash = key.hash(&self.secret);
-        let control = RequestControl::of(&request.fields);
         let selection = self.select(hash, &key, &request.fields);
-        let authorized = request.fields.contains(b"authorization");
         if let Some(slot) = selection.selected {
-            if authorized && !self.entries[slot].shareable {
+            if asked.authorized && !self.entries[slot].shareable {
                 return Err(Reason::Authorization);
             }
-            let verdict = self.entries[slot].fresh.judge(&control, now, since);
+            let verdict = self.entries[slot].fresh.judge(&asked.control, now, since);
             if verdict != Use::Validate {
                 self.counters.stale_hits += u64::from(verdict == Use::Stale);
                 self.eviction.touch(slot);
@@ -84,10 +83,10 @@ impl<M: Memory> Store<M> {
                 return Ok(Lookup::Hit(EntryId(self.entries.id(slot))));
             }
         }
-        if control.only_if_cached {
+        if asked.control.only_if_cached {
             return Ok(Lookup::OnlyIfCached504);
         }
-        if let Some(reason) = unfit_to_fetch(request, &control) {
+        if let Some(reason) = asked.unfit_to_fetch {
             return Err(reason);
         }
         if selection.selected.is_none() && self.fills.is_marked(hash, now) {
@@ -99,7 +98,7 @@ impl<M: Memory> Store<M> {
             .map_or(0, |slot| vary::hash(self.entries[slot].vary(), &request.fields, &self.secret));
         // A response to a request with Authorization is rarely one that others may have, and one that has
         // to be validated for each request is no good to who waits.
-        let shared = !authorized
+        let shared = !asked.authorized
             && !selection.selected.is_some_and(|slot| self.entries[slot].fresh.always_validates());
         if shared && let Some(fill) = self.fetch_under_way(hash, &key, request, &selection, variant) {
             let waiter = Waiter { token: waiter, since: since.unwrap_or(now) };
@@ -208,28 +207,47 @@ impl<M: Memory> Store<M> {
     }
 }
 
-/// Whether a GET or HEAD comes with content. It is no part of the key, and a backend that looks at it would
-/// answer others with what one client sent.
-fn has_content(request: &RequestHead<'_>) -> bool {
-    request.fields.contains(b"transfer-encoding")
-        || request.fields.all(b"content-length").any(|length| length.iter().any(|&digit| digit != b'0'))
+/// What the fields of a request say to the cache, read in one pass.
+#[derive(Debug, Default)]
+struct Asked {
+    control: RequestControl,
+    authorized: bool,
+    /// A GET or HEAD with content. It is no part of the key, and a backend that looks at it would answer
+    /// others with what one client sent.
+    has_content: bool,
+    /// Why it does not fetch for the cache, when nothing stored satisfies it.
+    unfit_to_fetch: Option<Reason>,
 }
 
-/// Why a request that nothing stored satisfies does not fetch for the cache.
-fn unfit_to_fetch(request: &RequestHead<'_>, control: &RequestControl) -> Option<Reason> {
-    let has = |name: &[u8]| request.fields.contains(name);
-    // RFC 9111 section 5.2.1.5.
-    if control.no_store {
-        Some(Reason::RequestNoStore)
-    } else if request.method == Method::Head {
-        Some(Reason::Head)
-    } else if has(b"range") {
-        Some(Reason::Range)
-    } else if has(b"if-match") || has(b"if-unmodified-since") {
-        Some(Reason::Precondition)
-    } else if has(b"upgrade") {
-        Some(Reason::Upgrade)
-    } else {
-        None
+impl Asked {
+    fn of(request: &RequestHead<'_>) -> Self {
+        let mut asked = Self::default();
+        let mut controlled = false;
+        for (name, value) in request.fields.iter() {
+            let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+            match name.len() {
+                5 if is(b"range") => asked.unfit_to_fetch = Some(Reason::Range),
+                6 if is(b"pragma") => controlled = true,
+                7 if is(b"upgrade") => asked.unfit_to_fetch = Some(Reason::Upgrade),
+                8 if is(b"if-match") => asked.unfit_to_fetch = Some(Reason::Precondition),
+                13 if is(b"cache-control") => controlled = true,
+                13 if is(b"authorization") => asked.authorized = true,
+                14 if is(b"content-length") => asked.has_content |= value.iter().any(|&digit| digit != b'0'),
+                17 if is(b"transfer-encoding") => asked.has_content = true,
+                19 if is(b"if-unmodified-since") => asked.unfit_to_fetch = Some(Reason::Precondition),
+                _ => {}
+            }
+        }
+        if controlled {
+            asked.control = RequestControl::of(&request.fields);
+        }
+        if request.method == Method::Head {
+            asked.unfit_to_fetch = Some(Reason::Head);
+        }
+        // RFC 9111 section 5.2.1.5.
+        if asked.control.no_store {
+            asked.unfit_to_fetch = Some(Reason::RequestNoStore);
+        }
+        asked
     }
 }

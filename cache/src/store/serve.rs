@@ -4,7 +4,7 @@ use levee_buf::Memory;
 use levee_http::{FieldTable, RequestHead, ResponseHead};
 
 use super::Store;
-use crate::conditional::{Serve, evaluate, is_entity_tag};
+use crate::conditional::{Serve, evaluate, is_conditional, is_entity_tag};
 use crate::{EntryId, Now, Validators, head};
 
 impl<M: Memory> Store<M> {
@@ -18,8 +18,11 @@ impl<M: Memory> Store<M> {
     /// Whether the entry answers `request` in full or with 304; in full when the entry is gone.
     #[must_use]
     pub fn conditional(&self, entry: EntryId, request: &RequestHead<'_>) -> Serve {
-        let mut table = FieldTable::new();
         let Some(stored) = self.entries.get(entry.0) else { return Serve::Full };
+        if !is_conditional(&request.fields) {
+            return Serve::Full;
+        }
+        let mut table = FieldTable::new();
         let received_s = stored.fresh.response_time.seconds();
         match head::parse(stored.head(), &mut table) {
             Some(head) => evaluate(request, &head, received_s),

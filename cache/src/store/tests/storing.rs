@@ -88,6 +88,7 @@ fn the_rules_of_section_3() {
         // fails to match."
         (&[], 200, &["Cache-Control: max-age=9", "Vary: *"], Err(Reason::VaryAny)),
         (&[], 200, &["Cache-Control: max-age=9", "Vary: Accept, *"], Err(Reason::VaryAny)),
+        (&[], 200, &["Cache-Control: max-age=9", "Vary: Accept, X-Forwarded-For"], Err(Reason::VaryAny)),
         (&[], 200, &["Cache-Control: max-age=9", "Vary: a b"], Err(Reason::VaryInvalid)),
         (&[], 200, &["Cache-Control: max-age=9", "Vary: \"a, *\""], Err(Reason::VaryInvalid)),
         (
