@@ -9,7 +9,7 @@ pub(crate) const CONNECTION_OPTIONS: usize = 16;
 ///
 /// RFC 9110 section 7.6.1: "Intermediaries SHOULD remove or replace fields that are known to require
 /// removal before forwarding, whether or not they appear as a connection-option".
-const HOP_BY_HOP: [&[u8]; 10] = [
+static HOP_BY_HOP: Names<10> = Names::new([
     b"connection",
     b"keep-alive",
     b"proxy-authenticate",
@@ -20,7 +20,7 @@ const HOP_BY_HOP: [&[u8]; 10] = [
     b"trailer",
     b"transfer-encoding",
     b"upgrade",
-];
+]);
 
 impl<'a> Fields<'a> {
     /// The field lines that go on to the next hop, and that a cache may store: without those of the
@@ -29,13 +29,37 @@ impl<'a> Fields<'a> {
     /// Content-Length is among them; whoever writes a message writes its own.
     pub fn end_to_end(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
         let listed = Listed::of(self);
-        self.iter().filter(move |(name, _)| !is_hop_by_hop(name) && !listed.has(name))
+        self.iter().filter(move |(name, _)| !HOP_BY_HOP.has(name) && !listed.has(name))
     }
 }
 
-/// Whether a field of that name never goes on to the next hop.
-fn is_hop_by_hop(name: &[u8]) -> bool {
-    HOP_BY_HOP.iter().any(|each| same_name(name, each))
+/// A few field names in lower case, shorter than 32 bytes.
+pub(crate) struct Names<const N: usize> {
+    names: [&'static [u8]; N],
+    /// A bit for each length that a name has: most names are told apart by it.
+    lengths: u32,
+}
+
+impl<const N: usize> Names<N> {
+    #[allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "constants, checked when built"
+    )]
+    pub(crate) const fn new(names: [&'static [u8]; N]) -> Self {
+        let (mut lengths, mut at) = (0, 0);
+        while at < N {
+            lengths |= 1 << names[at].len();
+            at += 1;
+        }
+        Self { names, lengths }
+    }
+
+    /// Whether `name` is one of them, as a backend may read it.
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        let bit = u32::try_from(name.len()).ok().and_then(|len| self.lengths.checked_shr(len)).unwrap_or(0);
+        bit & 1 == 1 && self.names.iter().any(|each| same_name(name, each))
+    }
 }
 
 /// Whether two names are the same to a backend: in any case, and with `_` for `-`, which CGI and its

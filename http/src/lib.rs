@@ -1,7 +1,8 @@
 //! HTTP messages without IO.
 //!
 //! Bytes of a connection come in as chains of packet memory and leave as chains of packet memory; in
-//! between stand values that borrow. Nothing here allocates, reads a clock or waits.
+//! between stand values that borrow. Nothing here allocates (the crate is built without `std` and
+//! `alloc`), reads a clock or waits.
 //!
 //! # One message, in order
 //!
@@ -37,6 +38,7 @@
 //!   (`http://host?x`) are not always contiguous as an origin-form.
 //! - The authority that the request is for is [`RequestHead::authority`], settled by the parser.
 //! - [`framing::response`] also takes whether an upgrade was asked for, to refuse an unasked 101.
+#![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 

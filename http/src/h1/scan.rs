@@ -65,46 +65,83 @@ impl HeadScanner {
         }
     }
 
-    /// Takes `chunk` up to its end, or to the end of the line that it ends first.
-    fn lines(&mut self, chunk: &[u8]) -> Result<Option<usize>, Reason> {
-        if !self.after_cr {
+    /// Takes all of `chunk`, or less: up to the end of the head, and of a line before the fields, since the
+    /// bound of the next line is another.
+    fn lines(&mut self, mut chunk: &[u8]) -> Result<Option<usize>, Reason> {
+        while let Some((&first, rest)) = chunk.split_first() {
+            if self.after_cr {
+                if first != b'\n' {
+                    return Err(Reason::BareCr);
+                }
+                chunk = rest;
+                let in_fields = self.in_fields;
+                if self.line_end()? {
+                    return Ok(Some(self.at));
+                }
+                if !in_fields {
+                    return Ok(None);
+                }
+            }
             let plain = plain_length(chunk);
             self.at = self.at.saturating_add(plain);
-            match chunk.get(plain) {
+            match chunk.get(plain..).and_then(<[u8]>::split_first) {
                 None => return Ok(None),
-                Some(b'\n') => return Err(Reason::BareLf),
-                Some(_) => {}
+                Some((b'\r', rest)) => chunk = rest,
+                Some(_) => return Err(Reason::BareLf),
             }
-            self.after_cr = true;
             self.at = self.at.saturating_add(1);
-            return Ok(None);
+            self.after_cr = true;
         }
-        if chunk.first() != Some(&b'\n') {
-            return Err(Reason::BareCr);
-        }
+        Ok(None)
+    }
+
+    /// Takes the LF of a line end; whether it ends the head.
+    fn line_end(&mut self) -> Result<bool, Reason> {
         let empty = self.at == self.line.saturating_add(1);
         self.at = self.at.saturating_add(1);
         self.after_cr = false;
         self.line = self.at;
         match (empty, self.in_fields) {
-            (true, true) => return Ok(Some(self.at)),
+            (true, true) => return Ok(true),
             (true, false) if self.leading == LEADING_EMPTY_LINES => return Err(Reason::LeadingEmptyLines),
             (true, false) => self.leading = self.leading.saturating_add(1),
             (false, _) => self.in_fields = true,
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
-/// Bytes before the first CR or LF. Blocks are judged whole, which compilers turn into vector code.
+/// Bytes before the first CR or LF.
+///
+/// Blocks are judged whole, which compilers turn into vector code; the block that has one is searched by
+/// words.
 fn plain_length(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 32;
-    let ends_line = |byte: u8| byte == b'\r' || byte == b'\n';
-    let blocks = bytes
-        .chunks_exact(BLOCK)
-        .take_while(|block| !block.iter().fold(false, |found, &byte| found | ends_line(byte)))
-        .count();
-    let plain = blocks.saturating_mul(BLOCK);
-    let rest = bytes.get(plain..).unwrap_or_default();
-    plain.saturating_add(rest.iter().position(|&byte| ends_line(byte)).unwrap_or(rest.len()))
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut plain = 0_usize;
+    for block in blocks {
+        if block.iter().fold(false, |found, &byte| found | (byte == b'\r') | (byte == b'\n')) {
+            return plain.saturating_add(first_line_end(block));
+        }
+        plain = plain.saturating_add(block.len());
+    }
+    plain.saturating_add(first_line_end(rest))
+}
+
+/// The offset of the first CR or LF in `block`; its length when there is none.
+fn first_line_end(block: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = block.as_chunks::<8>();
+    let mut at = 0_usize;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        // The lowest high bit set is that of the first byte that is zero.
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+        let found = zero(word ^ (ONES * 0x0d)) | zero(word ^ (ONES * 0x0a));
+        if found != 0 {
+            return at.saturating_add(usize::try_from(found.trailing_zeros() / 8).unwrap_or(0));
+        }
+        at = at.saturating_add(8);
+    }
+    let line_end = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n');
+    at.saturating_add(line_end.unwrap_or(rest.len()))
 }

@@ -7,7 +7,7 @@ use levee_buf::{Full, Writer};
 use super::{display, field, fields_room, number, number_field, via};
 use crate::chars::decimal;
 use crate::head::{Length, Method, RequestHead};
-use crate::hop::same_name;
+use crate::hop::Names;
 
 /// What a request becomes on its way to the backend.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub fn request(
     out.bytes(b" HTTP/1.1\r\n")?;
     let authority = head.authority.as_bytes();
     field(out, b"Host", rewrite.host.unwrap_or(authority))?;
-    for (name, value) in head.fields.end_to_end().filter(|(name, _)| !is_rebuilt(name)) {
+    for (name, value) in head.fields.end_to_end().filter(|(name, _)| !REBUILT.has(name)) {
         if head.method == Method::Options && name.eq_ignore_ascii_case(b"max-forwards") {
             max_forwards(out, name, value)?;
         } else {
@@ -101,17 +101,14 @@ pub fn request(
 }
 
 /// Fields that are written anew, whatever the client sent under their names.
-fn is_rebuilt(name: &[u8]) -> bool {
-    const REBUILT: [&[u8]; 6] = [
-        b"host",
-        b"content-length",
-        b"expect",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-    ];
-    REBUILT.iter().any(|each| same_name(name, each))
-}
+static REBUILT: Names<6> = Names::new([
+    b"host",
+    b"content-length",
+    b"expect",
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"x-forwarded-host",
+]);
 
 /// The addresses that came with the request and the client's own, in one line.
 fn forwarded_for(head: &RequestHead<'_>, client: IpAddr, out: &mut Writer<'_>) -> Result<(), Full> {
