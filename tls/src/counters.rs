@@ -16,7 +16,7 @@ pub struct Counters {
     pub hello_retries: u64,
     /// Handshake messages that crossed segments and were copied into one.
     pub gathered: u64,
-    /// Records that came in shared memory and were copied to be decrypted.
+    /// Copies of received bytes: of a record in shared memory, and of one in very many small segments.
     pub copied: u64,
     /// Records received.
     pub records_in: u64,

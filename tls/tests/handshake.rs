@@ -181,7 +181,6 @@ fn a_hello_in_fragments() {
         let pieces: Vec<&[u8]> = wire.chunks(n + 5).collect();
         let chain = rig.heap.chain_of(&pieces);
         rig.input_chain(&mut server, chain).unwrap();
-        assert_eq!(rig.counters.gathered, 1, "{n}");
         let answer = rig.output(&mut server);
         assert!(expected.get_or_insert_with(|| answer.clone()) == &answer, "{n}");
     }
@@ -192,6 +191,7 @@ fn a_hello_in_fragments() {
         rig.input(&mut server, &[*byte]).unwrap();
     }
     assert!(expected == Some(rig.output(&mut server)));
+    assert!(rig.heap.in_use() <= 1, "segments of one byte are not kept");
     let mut rig = Rig::new();
     let mut server = rig.connection();
     rig.input(&mut server, &wire).unwrap();
@@ -403,7 +403,7 @@ fn early_data_is_skipped() {
     let mut server = rig.connection();
     let mut wire = record(HANDSHAKE, &hello.encode());
     wire.extend(early(16_384));
-    wire.extend(early(16_384));
+    wire.extend(early(16_380));
     assert_eq!(rig.input(&mut server, &wire), Err(Error::EarlyDataFlood));
 
     // After a HelloRetryRequest they are plain to see.

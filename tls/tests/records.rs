@@ -58,6 +58,35 @@ fn shared_input_is_copied() {
     assert_eq!(peers.rig.read(&mut peers.server), b"request");
     assert_eq!(peers.rig.counters.copied, 1);
     assert_eq!(other.to_vec(), wire);
+    // The longest record there is.
+    let wire = peers.client.seal(DATA, &pattern(16_384), 239);
+    assert_eq!(wire.len(), 5 + 16_384 + 256);
+    let mut chain = peers.rig.heap.chain(&wire);
+    let _other = peers.rig.heap.reference(&mut chain, 0..wire.len()).unwrap();
+    peers.rig.input_chain(&mut peers.server, chain).unwrap();
+    assert!(peers.rig.read(&mut peers.server) == pattern(16_384));
+}
+
+/// A record of one byte a segment does not hold a segment for each byte.
+#[test]
+fn thin_segments_are_not_kept() {
+    let mut peers = Peers13::new(Rig::new());
+    let wire = peers.client.seal(DATA, &pattern(16_384), 0);
+    let mut most = 0;
+    for byte in &wire {
+        let chain = peers.rig.heap.chain(&[*byte]);
+        peers.rig.call(|out| peers.server.input(chain, out)).unwrap();
+        most = most.max(peers.rig.heap.in_use());
+    }
+    assert!(peers.rig.read(&mut peers.server) == pattern(16_384));
+    assert!(most < 70, "{most}");
+    // A record in segments of the common size is left as it lies.
+    let copied = peers.rig.counters.copied;
+    let wire = peers.client.seal(DATA, &pattern(16_384), 0);
+    for piece in wire.chunks(300) {
+        peers.rig.input(&mut peers.server, piece).unwrap();
+    }
+    assert_eq!(peers.rig.counters.copied, copied);
 }
 
 #[test]

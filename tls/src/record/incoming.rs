@@ -1,16 +1,24 @@
 //! Received records: cut off the wire chain at any split, opened in place, bounded.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use levee_buf::{Chain, Memory, Pieces};
+use levee_buf::{Chain, MAX_ROOM, Memory, Pieces};
 use levee_crypto::{Aead, Answer, Direction, Finished, Operation, TAG_LEN};
 
-use super::{ContentType, HEADER, MAX_CIPHERTEXT12, MAX_CIPHERTEXT13, MAX_PLAINTEXT, Protection};
+use super::{ContentType, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, Protection};
 use crate::connection::Out;
 use crate::error::Error;
 use crate::suite::Version;
 
-/// The bytes of rejected early data that are skipped: one record of the longest kind.
-const MAX_EARLY_DATA: u16 = 16_640 + 5;
+/// The bytes of rejected early data that are skipped, with all that protects them: servers commonly allow
+/// 16 KiB of plaintext, which may come in many records.
+const MAX_EARLY_DATA: u16 = 32_767;
+
+/// Segments that a record's bytes may lie in before they are compared with [`MIN_SEGMENT`].
+const MAX_SEGMENTS: usize = 32;
+
+/// The least bytes a segment, on average, of a record that lies in many: below it the peer would hold
+/// more of our memory than it sent.
+const MIN_SEGMENT: usize = 256;
 
 /// Records without content that are taken in a row.
 const MAX_EMPTY: u8 = 16;
@@ -38,7 +46,8 @@ pub(crate) struct Incoming<M: Memory> {
 enum Opening<C> {
     Idle,
     InFlight,
-    Stalled(Operation<C>),
+    /// The engine was too busy for this record.
+    Stalled(C),
 }
 
 impl<M: Memory> Default for Incoming<M> {
@@ -57,8 +66,14 @@ impl<M: Memory> Default for Incoming<M> {
 
 impl<M: Memory> Incoming<M> {
     /// Further bytes from the wire.
-    pub(crate) fn push(&mut self, wire: M::Chain) {
+    pub(crate) fn push(&mut self, wire: M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
         self.wire.append(wire);
+        let segments = self.wire.segments();
+        let thin = self.wire.len() < segments.saturating_mul(MIN_SEGMENT);
+        if segments > MAX_SEGMENTS && thin && self.wire.len() <= MAX_ROOM {
+            self.wire = copy(&self.wire, out)?;
+        }
+        Ok(())
     }
 
     /// Bytes received and not yet opened; those in the hands of the AEAD engine are not among them.
@@ -78,7 +93,7 @@ impl<M: Memory> Incoming<M> {
     /// The next record, or `None` when its bytes are not all here or the AEAD engine has it.
     pub(crate) fn next(&mut self, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
         while !self.is_parked() {
-            let Some((kind, header, length)) = self.header()? else { return Ok(None) };
+            let Some((kind, length)) = self.header()? else { return Ok(None) };
             let whole = HEADER.saturating_add(length);
             if self.wire.len() < whole {
                 return Ok(None);
@@ -86,7 +101,7 @@ impl<M: Memory> Incoming<M> {
             let record = out.memory.split_to(&mut self.wire, whole).ok_or(Error::MemoryExhausted)?;
             out.counters.records_in = out.counters.records_in.wrapping_add(1);
             let record = match self.is_protected(kind)? {
-                true => self.open(record, kind, header, out)?,
+                true => self.open(record, kind, out)?,
                 false => self.plain(record, kind, out)?,
             };
             if record.is_some() {
@@ -130,7 +145,7 @@ impl<M: Memory> Incoming<M> {
     /// Submits again what the AEAD engine was too busy for.
     pub(crate) fn resume(&mut self, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
         match std::mem::replace(&mut self.opening, Opening::Idle) {
-            Opening::Stalled(operation) => self.submit(operation, out),
+            Opening::Stalled(record) => self.open(record, self.kind, out),
             other => {
                 self.opening = other;
                 Ok(None)
@@ -168,8 +183,8 @@ impl<M: Memory> Incoming<M> {
         }
     }
 
-    /// Type, bytes and length of the header in front, once its five bytes are here.
-    fn header(&self) -> Result<Option<(ContentType, [u8; HEADER], usize)>, Error> {
+    /// Type and length of the record in front, once the five bytes of its header are here.
+    fn header(&self) -> Result<Option<(ContentType, usize)>, Error> {
         let mut header = [0; HEADER];
         if self.wire.copy_to(0, &mut header) < HEADER {
             return Ok(None);
@@ -182,15 +197,13 @@ impl<M: Memory> Incoming<M> {
         }
         let length = usize::from(u16::from_be_bytes([high, low]));
         let limit = match &self.protection {
-            None if self.skip > 0 => MAX_CIPHERTEXT13,
-            None => MAX_PLAINTEXT,
-            Some(protection) if protection.version == Version::Tls13 => MAX_CIPHERTEXT13,
-            Some(_) => MAX_CIPHERTEXT12,
+            None if self.skip == 0 => MAX_PLAINTEXT,
+            _ => MAX_CIPHERTEXT,
         };
         if length > limit {
             return Err(Error::RecordOverflow);
         }
-        Ok(Some((kind, header, length)))
+        Ok(Some((kind, length)))
     }
 
     fn is_protected(&self, kind: ContentType) -> Result<bool, Error> {
@@ -221,7 +234,6 @@ impl<M: Memory> Incoming<M> {
         &mut self,
         mut record: M::Chain,
         kind: ContentType,
-        header: [u8; HEADER],
         out: &mut Out<'_, M>,
     ) -> Result<Option<Record<M::Chain>>, Error> {
         let Some(protection) = &self.protection else { return Err(Error::UnexpectedCompletion) };
@@ -233,6 +245,8 @@ impl<M: Memory> Incoming<M> {
         if !record.is_exclusive(start..record.len()) {
             record = copy(&record, out)?;
         }
+        let mut header = [0; HEADER];
+        record.copy_to(0, &mut header);
         let mut explicit = [0; 8];
         let explicit = (protection.explicit_nonce() == explicit.len()).then(|| {
             record.copy_to(HEADER, &mut explicit);
@@ -249,18 +263,10 @@ impl<M: Memory> Incoming<M> {
             text: record,
             into: None,
         };
-        self.submit(operation, out)
-    }
-
-    fn submit(
-        &mut self,
-        operation: Operation<M::Chain>,
-        out: &mut Out<'_, M>,
-    ) -> Result<Option<Record<M::Chain>>, Error> {
         match out.aead.submit(out.token, operation) {
             Answer::Now(finished) => return self.opened(finished, out),
             Answer::Later => self.opening = Opening::InFlight,
-            Answer::Busy(operation) => self.opening = Opening::Stalled(operation),
+            Answer::Busy(operation) => self.opening = Opening::Stalled(operation.text),
         }
         Ok(None)
     }
@@ -309,11 +315,14 @@ fn inner(payload: &impl Pieces) -> Option<(usize, u8)> {
     found
 }
 
-/// A copy of a record in memory that may be written.
+/// A copy of `record` in as few segments as can be.
 fn copy<M: Memory>(record: &M::Chain, out: &mut Out<'_, M>) -> Result<M::Chain, Error> {
-    let mut fresh = out.memory.alloc(record.len()).ok_or(Error::MemoryExhausted)?;
-    let place = fresh.extend(record.len()).ok_or(Error::MemoryExhausted)?;
-    record.copy_to(0, place);
+    let mut fresh = out.memory.alloc(record.len().min(MAX_ROOM)).ok_or(Error::MemoryExhausted)?;
+    let mut result = Ok(());
+    record.for_each(0..record.len(), &mut |bytes| {
+        result = result.and_then(|()| out.memory.push(&mut fresh, bytes));
+    });
+    result?;
     out.counters.copied = out.counters.copied.wrapping_add(1);
     Ok(fresh)
 }

@@ -9,6 +9,7 @@ pub(crate) use incoming::{Incoming, Record};
 use levee_buf::Memory;
 use levee_crypto::{Aad, Algorithm, Purpose, SessionId, TAG_LEN};
 pub(crate) use outgoing::Outgoing;
+use zeroize::Zeroize;
 
 use crate::connection::Out;
 use crate::error::Error;
@@ -21,11 +22,9 @@ pub(crate) const HEADER: usize = 5;
 /// The most bytes of plaintext in a record.
 pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
 
-/// RFC 8446 section 5.2: the length of TLSCiphertext MUST NOT exceed 2^14 + 256.
-const MAX_CIPHERTEXT13: usize = MAX_PLAINTEXT + 256;
-
-/// RFC 5246 section 6.2.3: the length MUST NOT exceed 2^14 + 2048; ours grow by nonce and tag alone.
-const MAX_CIPHERTEXT12: usize = MAX_PLAINTEXT + 2048;
+/// RFC 8446 section 5.2: the length of TLSCiphertext MUST NOT exceed 2^14 + 256. RFC 5246 section 6.2.3
+/// allows 2^14 + 2048, but the AEADs of TLS 1.2 add 24 bytes at most.
+const MAX_CIPHERTEXT: usize = MAX_PLAINTEXT + 256;
 
 /// The most bytes that protection adds to a record: header, explicit nonce or content type, tag.
 pub(crate) const MAX_OVERHEAD: usize = HEADER + 8 + TAG_LEN;
@@ -65,6 +64,12 @@ pub(crate) struct Protection {
     algorithm: Algorithm,
     iv: [u8; 12],
     seq: u64,
+}
+
+impl Drop for Protection {
+    fn drop(&mut self) {
+        self.iv.zeroize();
+    }
 }
 
 impl Protection {
