@@ -28,9 +28,17 @@
 //!
 //! # Bytes per stranger
 //!
-//! A connection that is reading a head holds a [`h1::HeadScanner`] (24 bytes) and the head's segments
-//! (at most [`Limits::head_bytes`]); one that relays content holds a [`h1::Body`] (16 bytes). A
-//! [`FieldTable`] (808 bytes) lives once an lcore: heads are parsed and encoded within a turn.
+//! | while it | a connection holds | bytes |
+//! |---|---|---|
+//! | sends a head | [`h1::HeadScanner`] | 24 |
+//! | | the head's segments, by [`h1::compact`] at most 16 and one | [`Limits::head_bytes`] |
+//! | sends content | [`h1::Body`] | 16 |
+//! | waits for its answer | [`framing::RequestFraming`] | 24 |
+//! | gets its answer | [`framing::ResponseFraming`] | 40 |
+//!
+//! An lcore holds one [`FieldTable`] (808 bytes) for each direction: heads are parsed, decided and encoded
+//! within a turn. A [`RequestHead`] (136 bytes) and a [`ResponseHead`] (56 bytes) borrow from it, and
+//! parsing takes 3,200 bytes of stack for a moment.
 //!
 //! # Difference from the first drawing
 //!

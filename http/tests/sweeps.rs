@@ -2,7 +2,7 @@
 
 mod support;
 
-use levee_http::{FieldTable, Limits, List, MAX_FIELDS, Reason, h1};
+use levee_http::{FieldTable, Limits, List, MAX_FIELDS, Reason, framing, h1};
 use support::{Side, whole};
 
 /// Whether a stream of one request is accepted, and its transcript.
@@ -192,4 +192,8 @@ fn sizes_per_stranger() {
     assert_eq!(size_of::<h1::Body>(), 16);
     assert_eq!(size_of::<FieldTable>(), 8 * MAX_FIELDS + 8);
     assert_eq!(size_of::<levee_http::Rejection>(), 4);
+    assert_eq!(size_of::<framing::RequestFraming>(), 24);
+    assert_eq!(size_of::<framing::ResponseFraming>(), 40);
+    assert_eq!(size_of::<levee_http::RequestHead<'_>>(), 136);
+    assert_eq!(size_of::<levee_http::ResponseHead<'_>>(), 56);
 }
