@@ -44,6 +44,8 @@ mod listen;
 mod neigh;
 mod output;
 mod reason;
+#[cfg(test)]
+mod script;
 mod seal;
 mod seq;
 mod stack;

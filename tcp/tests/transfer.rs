@@ -36,15 +36,15 @@ fn a_fair_link() {
 
 #[test]
 fn rough_links() {
-    for seed in 0..40 {
+    for seed in 0..40_usize {
         let weather = Weather {
-            loss: [0, 5, 20, 80][seed as usize % 4],
-            duplicate: [0, 30][seed as usize / 4 % 2],
-            corrupt: [0, 10][seed as usize / 8 % 2],
-            delay_us: [100, 5_000, 40_000][seed as usize % 3],
-            jitter_us: [0, 300, 20_000][seed as usize / 3 % 3],
+            loss: [0, 5, 20, 80][seed % 4],
+            duplicate: [0, 30][seed / 4 % 2],
+            corrupt: [0, 10][seed / 8 % 2],
+            delay_us: [100, 5_000, 40_000][seed % 3],
+            jitter_us: [0, 300, 20_000][seed / 3 % 3],
             ..Weather::FAIR
         };
-        transfer(seed, weather, (300_000, 200_000));
+        transfer(seed as u64, weather, (300_000, 200_000));
     }
 }

@@ -74,7 +74,7 @@ impl NewReno {
         }
         if self.cwnd < self.ssthresh {
             // RFC 3465 section 2.2: at most two segments for each ACK; one after a timeout.
-            let limit = if self.recover.after(una) { 1 } else { 2 };
+            let limit = if self.recover.after(una - acked as usize) { 1 } else { 2 };
             self.grow(acked.min(limit * self.smss()));
         } else {
             self.acked = self.acked.saturating_add(acked);
@@ -119,7 +119,8 @@ impl NewReno {
         if self.dup_acks != DUP_THRESHOLD || !una.after(self.recover) {
             return DupAck::Send;
         }
-        self.halve(flight);
+        // RFC 5681 section 3.2 step 2: what limited transmit sent does not count.
+        self.halve(flight.min(self.cwnd as usize));
         self.cwnd = self.ssthresh + u32::from(DUP_THRESHOLD) * self.smss();
         self.recover = max;
         self.is_recovering = true;

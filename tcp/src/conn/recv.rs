@@ -16,7 +16,9 @@ impl<M: Memory> Conn<M> {
         mut has_fin: bool,
         env: &mut Env<'_, M>,
     ) -> Result<(), Reason> {
-        self.rcv_mss = self.rcv_mss.max(u16::try_from(payload.len()).unwrap_or(u16::MAX));
+        // Devices may join segments: what they make of them is not the peer's segment size.
+        let seen = u16::try_from(payload.len()).unwrap_or(u16::MAX).min(self.mss);
+        self.rcv_mss = self.rcv_mss.max(seen);
         // RFC 9293 section 3.10.7.4: trim off what lies outside the window.
         let known = self.rcv_nxt.beyond(seq).min(payload.len());
         payload.trim_front(known);

@@ -91,7 +91,7 @@ impl<M: Memory> Conn<M> {
         if !is_partial || !had_partial {
             self.retransmit_at = Instant(0);
         }
-        if self.queued() == 0 {
+        if self.queued() == 0 && out + early > 0 {
             self.events.add(Events::ACKED);
         }
     }
@@ -237,12 +237,7 @@ impl<M: Memory> Conn<M> {
             },
         };
         let payload = M::Chain::default();
-        egress.tcp(
-            &mut self.neighbour,
-            Segment { peer, tcp, payload, tso_mss: None },
-            env.now,
-            env.counters,
-        )?;
+        egress.tcp(&mut self.neighbour, Segment { peer, tcp, payload, tso_mss: None }, env)?;
         self.syn_due = false;
         (self.ack_due, self.snd_nxt) = (false, self.snd_una + 1);
         self.snd_max = self.snd_max.max(self.snd_nxt);
@@ -375,7 +370,7 @@ impl<M: Memory> Conn<M> {
         let is_last = self.unsent.is_empty();
         let closes = is_last && self.finished && !self.fin_sent && self.usable() > n;
         let mut flags = Flags::ACK;
-        if is_last {
+        if is_last && !self.may_have {
             flags = flags | Flags::PSH;
         }
         if closes {
@@ -394,7 +389,7 @@ impl<M: Memory> Conn<M> {
         let sent_before = self.snd_max.beyond(self.snd_nxt).min(n);
         env.counters.bytes_out += (n - sent_before) as u64;
         env.counters.retransmits += u64::from(sent_before > 0);
-        if self.flight() == 0 {
+        if self.snd_max == self.snd_una {
             self.progress_ms = env.now.millis32();
         }
         self.unacked.append(piece);
@@ -416,7 +411,7 @@ impl<M: Memory> Conn<M> {
         egress: &mut Egress<'_, M>,
     ) -> Result<(), Blocked> {
         self.send(peer, self.snd_nxt, Flags::FIN | Flags::ACK, M::Chain::default(), env, egress)?;
-        if self.flight() == 0 {
+        if self.snd_max == self.snd_una {
             self.progress_ms = env.now.millis32();
         }
         self.on_fin_sent();
@@ -485,7 +480,7 @@ impl<M: Memory> Conn<M> {
                 ..Options::default()
             },
         };
-        egress.tcp(&mut self.neighbour, Segment { peer, tcp, payload, tso_mss }, env.now, env.counters)?;
+        egress.tcp(&mut self.neighbour, Segment { peer, tcp, payload, tso_mss }, env)?;
         self.last_ack_sent = self.rcv_nxt;
         self.sent_ms = env.now.millis32();
         self.ack_due = false;

@@ -1,16 +1,15 @@
 //! `Egress`: from a TCP header and a payload to an Ethernet frame in a queue.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 
 use levee_buf::{Chain, Full, Memory, Pieces, Writer};
 
 use super::Peer;
 use super::link::Link;
+use crate::conn::Env;
 use crate::neigh::{Neighbours, Way};
 use crate::output::{Frame, TxOffload};
-use crate::reason::{Counters, Reason};
-use crate::time::Instant;
+use crate::reason::Reason;
 use crate::wire::arp::{self, Arp};
 use crate::wire::checksum::Sum;
 use crate::wire::ether::{self, BROADCAST, Ether, Mac};
@@ -19,7 +18,6 @@ use crate::wire::tcp::Tcp;
 
 /// Frames on their way into a bounded queue.
 pub(crate) struct Egress<'a, M: Memory> {
-    pub(crate) memory: &'a M,
     pub(crate) links: &'a [Link],
     pub(crate) neighbours: &'a mut Neighbours<M::Chain>,
     pub(crate) queue: &'a mut VecDeque<Frame<M::Chain>>,
@@ -66,31 +64,30 @@ impl<M: Memory> Egress<'_, M> {
         &mut self,
         hint: &mut u16,
         segment: Segment<'_, M::Chain>,
-        now: Instant,
-        counters: &mut Counters,
+        env: &mut Env<'_, M>,
     ) -> Result<(), Blocked> {
         if self.room() == 0 {
             return Err(Blocked::Full);
         }
         let (interface, remote) = (segment.peer.interface, segment.peer.tuple.remote);
         let Some(hop) = self.links[usize::from(interface)].next_hop(remote) else {
-            counters.count(Reason::NoRoute);
+            env.counters.count(Reason::NoRoute);
             return Ok(());
         };
-        let way = self.neighbours.way(interface, hop, hint, now);
+        let way = self.neighbours.way(interface, hop, hint, env.now);
         let mac = match way {
             Way::Known(mac) => mac,
             Way::Wait(_) => BROADCAST,
             Way::Full => {
-                counters.count(Reason::NeighbourCacheFull);
+                env.counters.count(Reason::NeighbourCacheFull);
                 return Ok(());
             }
         };
-        let frame = self.frame(mac, segment)?;
+        let frame = self.frame(mac, segment, env.memory)?;
         match way {
             Way::Wait(id) => {
                 if self.neighbours.wait(id, frame).is_err() {
-                    counters.count(Reason::NeighbourQueueFull);
+                    env.counters.count(Reason::NeighbourQueueFull);
                 }
             }
             _ => self.queue.push_back(frame),
@@ -98,12 +95,17 @@ impl<M: Memory> Egress<'_, M> {
         Ok(())
     }
 
-    fn frame(&self, mac: Mac, segment: Segment<'_, M::Chain>) -> Result<Frame<M::Chain>, Blocked> {
+    fn frame(
+        &self,
+        mac: Mac,
+        segment: Segment<'_, M::Chain>,
+        memory: &M,
+    ) -> Result<Frame<M::Chain>, Blocked> {
         let Segment { peer, tcp, payload, tso_mss } = segment;
         let link = &self.links[usize::from(peer.interface)];
         let l4_len = tcp.length();
         let length = ether::LENGTH + ipv4::LENGTH + l4_len;
-        let mut chain = self.memory.alloc(length).ok_or(Blocked::NoMemory)?;
+        let mut chain = memory.alloc(length).ok_or(Blocked::NoMemory)?;
         let room = chain.extend(length).ok_or(Blocked::NoMemory)?;
         let ether = Ether { destination: mac, source: link.mac, kind: Ether::IPV4 };
         let (local, remote) = (peer.tuple.local, peer.tuple.remote);
@@ -137,25 +139,19 @@ impl<M: Memory> Egress<'_, M> {
         Ok(Frame { interface: peer.interface, chain, offload })
     }
 
-    /// Asks all stations who has `target`; with `sender` the same, tells them that we have.
-    pub(crate) fn arp_request(
+    /// Sends an ARP packet.
+    pub(crate) fn arp(
         &mut self,
         interface: u16,
-        sender: Ipv4Addr,
-        target: Ipv4Addr,
+        destination: Mac,
+        arp: &Arp,
+        memory: &M,
     ) -> Result<(), Blocked> {
-        let sender_mac = self.links[usize::from(interface)].mac;
-        let arp = Arp { is_request: true, sender_mac, sender, target_mac: [0; 6], target };
-        self.arp(interface, BROADCAST, &arp)
-    }
-
-    /// Sends an ARP packet.
-    pub(crate) fn arp(&mut self, interface: u16, destination: Mac, arp: &Arp) -> Result<(), Blocked> {
         if self.room() == 0 {
             return Err(Blocked::Full);
         }
         let length = ether::LENGTH + arp::LENGTH;
-        let mut chain = self.memory.alloc(length).ok_or(Blocked::NoMemory)?;
+        let mut chain = memory.alloc(length).ok_or(Blocked::NoMemory)?;
         let mut out = Writer::new(chain.extend(length).ok_or(Blocked::NoMemory)?);
         let ether = Ether { destination, source: arp.sender_mac, kind: Ether::ARP };
         ether.write(&mut out).and_then(|()| arp.write(&mut out)).map_err(|Full| Blocked::NoMemory)?;

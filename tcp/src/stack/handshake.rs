@@ -49,11 +49,11 @@ impl<M: Memory> Stack<M> {
         }
     }
 
-    fn send_syn_ack(&mut self, tuple: &Tuple, half_open: &HalfOpen, value: Option<u32>, now: Instant) {
+    fn send_syn_ack(&mut self, tuple: &Tuple, half_open: &HalfOpen, cookie_value: Option<u32>, now: Instant) {
         let HalfOpen { iss, irs, offer, interface, .. } = *half_open;
-        let value = value.unwrap_or_else(|| self.timestamp(tuple, now));
-        // A cookie remembers scaling in the timestamp alone; the table remembers it by itself.
-        let remembers_scale = offer.ts_recent.is_some() || self.is_remembered(tuple);
+        let value = cookie_value.unwrap_or_else(|| self.timestamp(tuple, now));
+        // A cookie remembers the scale in its timestamp, or not at all.
+        let remembers_scale = cookie_value.is_none() || offer.ts_recent.is_some();
         let options = Options {
             mss: Some(self.links[usize::from(interface)].mss()),
             scale: offer.scale.filter(|_| remembers_scale).map(|_| self.core.limits.scale),
@@ -63,10 +63,6 @@ impl<M: Memory> Stack<M> {
         let window = self.core.limits.syn_window();
         let tcp = Tcp { options, ..bare(tuple, iss, irs + 1, flags, window, None) };
         self.answer_tcp(interface, *tuple, tcp, now);
-    }
-
-    fn is_remembered(&self, tuple: &Tuple) -> bool {
-        self.table.find(tuple).is_some()
     }
 
     fn timestamp(&self, tuple: &Tuple, now: Instant) -> u32 {
@@ -139,10 +135,7 @@ impl<M: Memory> Stack<M> {
         };
         self.core.counters.cookies_accepted += 1;
         let timestamps = tcp.options.timestamps;
-        let ts_offset = self.ts_offset(&tuple);
-        // What was put in was the whole timestamp, offset and all.
         let scale = timestamps.and_then(|timestamps| cookie::scale(timestamps.echo));
-        debug_assert!(timestamps.is_none() || ts_offset == self.ts_offset(&tuple));
         let offer = Offer { ts_recent: timestamps.map(|timestamps| timestamps.value), mss, scale };
         let half_open = HalfOpen { iss, irs, offer, listener, interface, tries: 1 };
         self.accept(&half_open, tuple, tcp, payload, false, now)

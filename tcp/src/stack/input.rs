@@ -139,7 +139,8 @@ impl<M: Memory> Stack<M> {
                 target_mac: arp.sender_mac,
                 target: arp.sender,
             };
-            return self.answer().arp(interface, arp.sender_mac, &reply).map_err(|_| Reason::AnswerQueueFull);
+            let is_queued = self.answer_arp(interface, arp.sender_mac, &reply);
+            return if is_queued { Ok(()) } else { Err(Reason::AnswerQueueFull) };
         }
         if learned.is_some() { Ok(()) } else { Err(Reason::ArpUnsolicited) }
     }

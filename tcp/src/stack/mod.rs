@@ -259,6 +259,9 @@ impl<M: Memory> Stack<M> {
     /// Ends a connection at once with RST. `closed` is not reported.
     pub fn abort(&mut self, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
+        if conn.state == State::Closed {
+            return self.vacate(id.slot);
+        }
         conn.released = true;
         if conn.state.is_synchronized() || conn.state == State::SynReceived {
             self.send_reset(id.slot);

@@ -71,6 +71,10 @@ impl Visits {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<u32> {
         let slot = self.queue.pop_front()?;
         self.is_queued[slot as usize] = false;

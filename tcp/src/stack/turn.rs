@@ -1,5 +1,7 @@
 //! A turn's second half: emit, the timers, and the end of connections.
 
+use std::net::Ipv4Addr;
+
 use levee_buf::{Memory, Pieces};
 
 use super::egress::{Blocked, Egress, Segment};
@@ -15,6 +17,8 @@ use crate::seal::Seal;
 use crate::seq::Seq;
 use crate::table::Tuple;
 use crate::time::Instant;
+use crate::wire::arp::Arp;
+use crate::wire::ether::{BROADCAST, Mac};
 use crate::wire::tcp::{Flags, Options, Tcp, Timestamps};
 
 /// Timers fired in one call of `on_timeout`, and TIME-WAITs ended.
@@ -76,6 +80,12 @@ impl<M: Memory> Stack<M> {
         self.wheel.next().into_iter().chain(waiting).min()
     }
 
+    /// Whether [`Stack::emit`] has something to send, as far as the stack itself knows.
+    #[must_use]
+    pub fn wants_emit(&self) -> bool {
+        !self.send.is_empty() || !self.answers.is_empty()
+    }
+
     fn visit(&mut self, slot: u32, seal: &mut dyn Seal<M>, out: &mut Output<M>, now: Instant) -> Visit {
         let conn = &mut self.conns[slot as usize];
         if matches!(conn.state, State::Free | State::Closed) {
@@ -84,13 +94,8 @@ impl<M: Memory> Stack<M> {
         let id = ConnId { slot, generation: conn.generation };
         let peer = Peer { id, interface: conn.interface, tuple: *self.table.tuple(slot) };
         let limit = out.len() + out.room();
-        let mut egress = Egress {
-            memory: &self.core.memory.clone(),
-            links: &self.links,
-            neighbours: &mut self.neighbours,
-            queue: out.frames(),
-            limit,
-        };
+        let mut egress =
+            Egress { links: &self.links, neighbours: &mut self.neighbours, queue: out.frames(), limit };
         let visit = conn.emit(&peer, seal, &mut self.core.env(now), &mut egress);
         if let Some(deadline) = conn.deadline() {
             self.wheel.at_latest(slot, deadline);
@@ -116,7 +121,7 @@ impl<M: Memory> Stack<M> {
             for address in 0..self.links[at].addresses.len() {
                 let (own, _) = self.links[at].addresses[address];
                 // Lost ones are no harm: whoever needs to know asks.
-                let _ = self.answer().arp_request(interface, own, own);
+                self.ask(interface, own, own);
             }
             if let Some(gateway) = self.links[at].gateway {
                 let mut hint = u16::MAX;
@@ -129,7 +134,7 @@ impl<M: Memory> Stack<M> {
         while let Some((id, interface, address)) = self.neighbours.next_ask() {
             let sender = self.links[usize::from(interface)].address_towards(address);
             let Some(sender) = sender else { continue };
-            if self.answer().arp_request(interface, sender, address).is_ok() {
+            if self.ask(interface, sender, address) {
                 self.core.counters.arp_requests += 1;
             }
             self.wheel.set(self.numbers.other(id), self.neighbours.due(id).max(now));
@@ -163,15 +168,22 @@ impl<M: Memory> Stack<M> {
         }
     }
 
-    /// An egress into the queue of answers.
-    pub(super) fn answer(&mut self) -> Egress<'_, M> {
-        Egress {
-            memory: &self.core.memory,
+    /// Queues an ARP packet that answers, or asks. False when there is no room for it.
+    pub(super) fn answer_arp(&mut self, interface: u16, destination: Mac, arp: &Arp) -> bool {
+        let mut egress = Egress {
             links: &self.links,
             neighbours: &mut self.neighbours,
             queue: &mut self.answers,
             limit: ANSWERS,
-        }
+        };
+        egress.arp(interface, destination, arp, &self.core.memory).is_ok()
+    }
+
+    /// Asks all stations who has `target`; with `sender` the same, tells them that we have.
+    fn ask(&mut self, interface: u16, sender: Ipv4Addr, target: Ipv4Addr) -> bool {
+        let sender_mac = self.links[usize::from(interface)].mac;
+        let arp = Arp { is_request: true, sender_mac, sender, target_mac: [0; 6], target };
+        self.answer_arp(interface, BROADCAST, &arp)
     }
 
     pub(super) fn queue_answer(&mut self, frame: Frame<M::Chain>) {
@@ -188,14 +200,13 @@ impl<M: Memory> Stack<M> {
         let payload = M::Chain::default();
         let segment = Segment { peer: &peer, tcp, payload, tso_mss: None };
         let mut egress = Egress {
-            memory: &self.core.memory,
             links: &self.links,
             neighbours: &mut self.neighbours,
             queue: &mut self.answers,
             limit: ANSWERS,
         };
         let mut hint = u16::MAX;
-        match egress.tcp(&mut hint, segment, now, &mut self.core.counters) {
+        match egress.tcp(&mut hint, segment, &mut self.core.env(now)) {
             Ok(()) => {}
             Err(Blocked::Full) => self.core.counters.count(Reason::AnswerQueueFull),
             Err(Blocked::NoMemory) => self.core.counters.count(Reason::NoMemory),
