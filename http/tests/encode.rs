@@ -228,6 +228,13 @@ fn responses_without_content() {
         let out = answered(&format!("HTTP/1.1 {head}"), method, |_| {});
         assert!(out.ends_with(&format!("{via}{expected}")), "{out}");
     }
+    for (status, length) in
+        [("204 x", Length::Exact(0)), ("204 x", Length::Chunked), ("103 x", Length::Exact(0))]
+    {
+        let out =
+            answered(&format!("HTTP/1.1 {status}\r\n\r\n"), Method::Get, |rewrite| rewrite.length = length);
+        assert!(!out.contains("Content-Length") && !out.contains("Transfer-Encoding"), "{out}");
+    }
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     let expected =
         format!("HTTP/1.1 101 Switching Protocols\r\n{via}Upgrade: websocket\r\nConnection: upgrade\r\n\r\n");

@@ -61,19 +61,7 @@ pub fn response(
     if head.status >= 200 && !head.fields.contains(b"date") {
         field(out, b"Date", rewrite.date)?;
     }
-    match rewrite.length {
-        // RFC 9110 section 8.6: "A server MUST NOT send a Content-Length header field in any response
-        // with a status code of 1xx (Informational) or 204 (No Content)."
-        Length::None if head.status < 200 || head.status == 204 => {}
-        Length::None => {
-            if let Some(length) = rewrite.content_length {
-                number_field(out, b"Content-Length", length)?;
-            }
-        }
-        Length::Exact(length) => number_field(out, b"Content-Length", length)?,
-        Length::Chunked => field(out, b"Transfer-Encoding", b"chunked")?,
-        Length::UntilClose => {}
-    }
+    framing(head.status, rewrite, out)?;
     if rewrite.upgrade {
         for value in head.fields.all(b"upgrade") {
             field(out, b"Upgrade", value)?;
@@ -83,6 +71,24 @@ pub fn response(
         connection(out, rewrite.client, rewrite.keep_alive && rewrite.length != Length::UntilClose)?;
     }
     out.bytes(b"\r\n")
+}
+
+/// Writes the framing fields.
+///
+/// RFC 9110 section 8.6: "A server MUST NOT send a Content-Length header field in any response with a
+/// status code of 1xx (Informational) or 204 (No Content)." RFC 9112 section 6.1 says the same of
+/// Transfer-Encoding.
+fn framing(status: u16, rewrite: &ResponseRewrite<'_>, out: &mut Writer<'_>) -> Result<(), Full> {
+    if status < 200 || status == 204 {
+        return Ok(());
+    }
+    match (rewrite.length, rewrite.content_length) {
+        (Length::Exact(length), _) | (Length::None, Some(length)) => {
+            number_field(out, b"Content-Length", length)
+        }
+        (Length::Chunked, _) => field(out, b"Transfer-Encoding", b"chunked"),
+        (Length::None, None) | (Length::UntilClose, _) => Ok(()),
+    }
 }
 
 /// Writes what the client does not take for granted.
