@@ -2,9 +2,6 @@
 
 .PHONY: build run test lint
 
-# nextest runs the tests side by side; without it, the end-to-end tests wait for each other.
-RUNNER := $(if $(shell cargo nextest --version 2>/dev/null),nextest run,test --tests)
-
 build:
 	etc/install-deps.sh
 	cargo build --release --locked -p levee-proxy -p levee-loadtest
@@ -16,8 +13,7 @@ run: build
 # Every test, end to end ones included: those run the release binaries.
 test: build
 	etc/install-deps.sh test
-	cargo test --workspace --locked --doc --quiet
-	cargo $(RUNNER) --workspace --locked
+	tests/run
 
 lint:
 	etc/install-deps.sh

@@ -19,8 +19,11 @@ state=.demo
 hugepages=512 # of 2 MiB, for packet memory
 
 up() {
+  down
   mkdir -p "$state"
-  reserve_hugepages
+  if ! etc/hugepages.sh reserve $hugepages >"$state/hugepages"; then
+    echo "demo: this machine cannot spare $hugepages hugepages: packet memory falls back to ordinary pages (--no-huge)"
+  fi
   etc/network.sh up "$prefix"
   etc/certificates.sh "$state/certs" "$host" "$proxy"
 }
@@ -28,26 +31,8 @@ up() {
 down() {
   etc/network.sh down "$prefix"
   if [ -e "$state/hugepages" ]; then
-    sysctl -qw vm.nr_hugepages="$(<"$state/hugepages")"
+    etc/hugepages.sh restore "$(<"$state/hugepages")"
     rm "$state/hugepages"
-  fi
-}
-
-# Packet memory lies in hugepages where the machine can spare them; Levee takes ordinary ones otherwise.
-reserve_hugepages() {
-  local total free
-  total=$(awk '/^HugePages_Total:/ {print $2}' /proc/meminfo)
-  free=$(awk '/^HugePages_Free:/ {print $2}' /proc/meminfo)
-  if [ "${free:-0}" -lt $hugepages ]; then
-    sysctl -qw vm.nr_hugepages=$((${total:-0} - ${free:-0} + hugepages)) 2>/dev/null || true
-    [ -e "$state/hugepages" ] || echo "${total:-0}" >"$state/hugepages"
-    free=$(awk '/^HugePages_Free:/ {print $2}' /proc/meminfo)
-  fi
-  if [ "${free:-0}" -lt $hugepages ]; then
-    echo "demo: ${free:-0} of $hugepages hugepages to be had, so packet memory falls back to --no-huge"
-  elif ! grep -q ' hugetlbfs ' /proc/mounts; then
-    mkdir -p /dev/hugepages
-    mount -t hugetlbfs nodev /dev/hugepages
   fi
 }
 
