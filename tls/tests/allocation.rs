@@ -1,0 +1,305 @@
+//! Once a worker runs, connections never call the allocator: handshakes, records and closing, over packet
+//! memory that does not either.
+
+mod support;
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use levee_buf::{Chain, HEADROOM, MAX_ROOM, Memory, Pieces};
+use levee_crypto::{Engine, Group, SoftwareAead, Token};
+use levee_tls::{Connection, Counters, Error, Filled, Out, Server, ServerConfig};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use support::client::{Client12, Client13};
+use support::hello::{CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Hello, message, record};
+use support::{entries, identities, options};
+
+/// Packet memory made at the start: exclusive segments, at most eight a chain.
+#[derive(Clone)]
+struct Slab(Rc<RefCell<Vec<Box<[u8]>>>>);
+
+impl Slab {
+    fn new(segments: usize) -> Self {
+        Self(Rc::new(RefCell::new((0..segments).map(|_| vec![0; HEADROOM + MAX_ROOM].into()).collect())))
+    }
+
+    fn chain(&self, bytes: &[u8]) -> SlabChain {
+        let mut chain = self.alloc(bytes.len()).unwrap();
+        chain.extend(bytes.len()).unwrap().copy_from_slice(bytes);
+        chain
+    }
+}
+
+struct Segment {
+    slab: Slab,
+    bytes: Option<Box<[u8]>>,
+    range: Range<usize>,
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes.as_ref().unwrap()[self.range.clone()]
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.slab.0.borrow_mut().extend(self.bytes.take());
+    }
+}
+
+#[derive(Default)]
+struct SlabChain {
+    segments: [Option<Segment>; 8],
+}
+
+impl SlabChain {
+    fn used(&self) -> usize {
+        self.segments.iter().flatten().count()
+    }
+
+    fn compact(&mut self) {
+        let mut kept = 0;
+        for at in 0..self.segments.len() {
+            if self.segments[at].as_ref().is_some_and(|segment| !segment.range.is_empty()) {
+                self.segments.swap(kept, at);
+                kept += 1;
+            }
+        }
+        self.segments[kept..].fill_with(|| None);
+    }
+
+    fn locate(&self, mut at: usize) -> Option<(usize, usize)> {
+        for (index, segment) in self.segments.iter().flatten().enumerate() {
+            if at < segment.range.len() {
+                return Some((index, at));
+            }
+            at -= segment.range.len();
+        }
+        None
+    }
+}
+
+impl Memory for Slab {
+    type Chain = SlabChain;
+
+    fn alloc(&self, room: usize) -> Option<SlabChain> {
+        let bytes = (room <= MAX_ROOM).then(|| self.0.borrow_mut().pop())?;
+        let mut chain = SlabChain::default();
+        chain.segments[0] =
+            Some(Segment { slab: self.clone(), bytes: Some(bytes?), range: HEADROOM..HEADROOM });
+        Some(chain)
+    }
+
+    fn split_to(&self, chain: &mut SlabChain, at: usize) -> Option<SlabChain> {
+        let mut front = SlabChain::default();
+        while front.len() < at && !chain.is_empty() {
+            let wanted = at - front.len();
+            let first = chain.segments[0].as_mut().unwrap();
+            if first.range.len() <= wanted {
+                let used = front.used();
+                front.segments[used] = chain.segments[0].take();
+                chain.segments.rotate_left(1);
+            } else {
+                front.append(self.chain(&first.bytes()[..wanted]));
+                first.range.start += wanted;
+            }
+        }
+        Some(front)
+    }
+
+    fn reference(&self, _: &mut SlabChain, _: Range<usize>) -> Option<SlabChain> {
+        None
+    }
+}
+
+impl Pieces for SlabChain {
+    fn len(&self) -> usize {
+        self.segments.iter().flatten().map(|segment| segment.range.len()).sum()
+    }
+
+    fn segments(&self) -> usize {
+        self.used()
+    }
+
+    fn chunk(&self, at: usize) -> &[u8] {
+        self.locate(at).map_or(&[], |(index, at)| &self.segments[index].as_ref().unwrap().bytes()[at..])
+    }
+
+    fn chunk_mut(&mut self, at: usize) -> Option<&mut [u8]> {
+        let (index, at) = self.locate(at)?;
+        let segment = self.segments[index].as_mut()?;
+        Some(&mut segment.bytes.as_mut()?[segment.range.clone()][at..])
+    }
+
+    fn is_exclusive(&self, _: Range<usize>) -> bool {
+        true
+    }
+}
+
+impl Chain for SlabChain {
+    fn append(&mut self, mut tail: Self) {
+        self.compact();
+        for segment in &mut tail.segments {
+            let used = self.used();
+            if segment.is_some() {
+                self.segments[used] = segment.take();
+            }
+        }
+    }
+
+    fn trim_front(&mut self, mut n: usize) {
+        for segment in self.segments.iter_mut().flatten() {
+            let cut = n.min(segment.range.len());
+            segment.range.start += cut;
+            n -= cut;
+        }
+        self.compact();
+    }
+
+    fn truncate(&mut self, len: usize) {
+        let mut left = len;
+        for segment in self.segments.iter_mut().flatten() {
+            let keep = left.min(segment.range.len());
+            segment.range.end = segment.range.start + keep;
+            left -= keep;
+        }
+        self.compact();
+    }
+
+    fn headroom(&self) -> usize {
+        self.segments[0].as_ref().map_or(0, |first| first.range.start)
+    }
+
+    fn tailroom(&self) -> usize {
+        let last = self.segments.iter().flatten().last();
+        last.map_or(0, |last| last.bytes.as_ref().unwrap().len() - last.range.end)
+    }
+
+    fn prepend(&mut self, n: usize) -> Option<&mut [u8]> {
+        let first = self.segments[0].as_mut().filter(|first| first.range.start >= n)?;
+        first.range.start -= n;
+        let at = first.range.start;
+        first.bytes.as_mut()?.get_mut(at..at + n)
+    }
+
+    fn extend(&mut self, n: usize) -> Option<&mut [u8]> {
+        let last = self.used().checked_sub(1)?;
+        let last = self.segments[last].as_mut()?;
+        let at = last.range.end;
+        let place = last.bytes.as_mut()?.get_mut(at..at + n)?;
+        last.range.end += n;
+        Some(place)
+    }
+}
+
+struct Worker {
+    slab: Slab,
+    engine: Box<dyn Engine>,
+    aead: SoftwareAead,
+    random: ChaCha20Rng,
+    counters: Counters,
+    allocations: u64,
+}
+
+impl Worker {
+    /// A call with its allocations counted.
+    fn call<T>(&mut self, call: impl FnOnce(&mut Out<'_, Slab>) -> T) -> T {
+        let mut result = None;
+        let mut out = Out {
+            memory: &self.slab,
+            engine: self.engine.as_mut(),
+            aead: &mut self.aead,
+            random: &mut self.random,
+            token: Token(0),
+            counters: &mut self.counters,
+            keylog: None,
+        };
+        let counted = measure(|| result = Some(call(&mut out)));
+        self.allocations += counted.count_total;
+        result.unwrap()
+    }
+
+    fn input(&mut self, connection: &mut Connection<Slab>, wire: &[u8]) -> Result<(), Error> {
+        let chain = self.slab.chain(wire);
+        let mut result = self.call(|out| connection.input(chain, out));
+        loop {
+            // The engines compute outside of the count: RSA of the portable one allocates.
+            self.engine.run();
+            let Some((_, done)) = self.engine.completed() else { return result };
+            result = result.and(self.call(|out| connection.on_job(done, out)));
+        }
+    }
+
+    fn send(&mut self, connection: &mut Connection<Slab>, bytes: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        let mut plain = if bytes.is_empty() { SlabChain::default() } else { self.slab.chain(bytes) };
+        loop {
+            match self.call(|out| connection.fill(&mut plain, 3000, out)) {
+                Filled::Wire(chain) => wire.extend(chain.to_vec()),
+                Filled::Later | Filled::Nothing => return wire,
+            }
+        }
+    }
+}
+
+#[test]
+fn connections_do_not_allocate() {
+    assert_eq!(measure(|| drop(std::hint::black_box(Box::new(1)))).count_total, 1, "it counts");
+    let (entries, keys) = entries(&[&identities().ecdsa, &identities().rsa]);
+    let server = Server::new(Arc::new(ServerConfig::new(entries, options()).unwrap()), 2);
+    let mut worker = Worker {
+        slab: Slab::new(32),
+        engine: Box::new(support::engines::seeded(&keys)),
+        aead: SoftwareAead::new(16),
+        random: ChaCha20Rng::seed_from_u64(1),
+        counters: Counters::default(),
+        allocations: 0,
+    };
+    for _ in 0..3 {
+        let mut connection = Connection::server(&server);
+        let (mut client, hello) = Client13::new(&[Group::X25519]);
+        client.transcript = hello.encode();
+        // In two segments and two records, so that it is gathered.
+        let (a, b) = client.transcript.split_at(100);
+        worker.input(&mut connection, &record(HANDSHAKE, a)).unwrap();
+        worker.input(&mut connection, &record(HANDSHAKE, b)).unwrap();
+        let wire = worker.send(&mut connection, &[]);
+        let finished = client.server_flight(&wire);
+        let mut wire = client.seal(HANDSHAKE, &finished, 0);
+        client.application_keys();
+        wire.extend(client.seal(DATA, &[7; 5000], 0));
+        wire.extend(client.seal(HANDSHAKE, &message(24, &[1]), 0));
+        worker.input(&mut connection, &wire).unwrap();
+        assert_eq!(connection.read().unwrap().len(), 5000);
+        worker.send(&mut connection, &[8; 9000]);
+        connection.close();
+        worker.send(&mut connection, &[]);
+        assert!(connection.send_closed());
+        let counted = measure(|| connection.release(&mut worker.aead));
+        assert_eq!(counted.count_total, 0);
+
+        let mut connection = Connection::server(&server);
+        let mut client = Client12::new(Hello::tls12().suites(&[0xc02f]));
+        worker.input(&mut connection, &record(HANDSHAKE, &client.transcript)).unwrap();
+        let wire = worker.send(&mut connection, &[]);
+        let (exchange, finished) = client.server_flight(&wire);
+        let mut wire = record(HANDSHAKE, &exchange);
+        wire.extend(record(CHANGE_CIPHER_SPEC, &[1]));
+        wire.extend(client.seal(HANDSHAKE, &finished));
+        wire.extend(client.seal(DATA, &[7; 5000]));
+        worker.input(&mut connection, &wire).unwrap();
+        assert_eq!(connection.read().unwrap().len(), 5000);
+        worker.send(&mut connection, &[8; 9000]);
+        // And an error, with its alert.
+        assert_eq!(worker.input(&mut connection, &[99; 5]), Err(Error::UnknownContentType));
+        worker.send(&mut connection, &[]);
+        connection.release(&mut worker.aead);
+    }
+    assert_eq!(worker.allocations, 0);
+    assert_eq!((worker.slab.0.borrow().len(), server.free_slots()), (32, 2));
+}
