@@ -1,8 +1,9 @@
 //! Certificates: reading a chain and its key, and whether they belong together.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::{fs, io};
 
 use levee_crypto::PrivateKey;
 use levee_tls::MAX_CERTIFICATE_MESSAGE;
@@ -29,6 +30,7 @@ pub(super) fn load(section: &sections::Certificate, now: i64, findings: &Finding
     let parsed = parse(&chain, &certificates)?;
     let leaf = parsed.first()?;
     dates(&chain, leaf, now);
+    usage(&chain, leaf);
     order(&chain, &parsed);
     let names = names(&chain, leaf);
     let (key, private) = (key?, private?);
@@ -60,9 +62,12 @@ impl Place<'_> {
 
     fn read(&self, holds: &str) -> Option<Zeroizing<Vec<u8>>> {
         let must = format!("must be a PEM file with {holds}");
-        match fs::metadata(&self.path).and_then(|about| Ok((about.len(), fs::read(&self.path)?))) {
-            Ok((MAX_FILE.., _)) => self.error("is larger than 1 MiB", &must),
-            Ok((_, bytes)) => Some(Zeroizing::new(bytes)),
+        let mut bytes = Zeroizing::new(Vec::new());
+        // One byte more than the limit shows that there is more.
+        let file = File::open(&self.path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+        match file {
+            Ok(length) if length as u64 > MAX_FILE => self.error("is larger than 1 MiB", &must),
+            Ok(_) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.error("does not exist", &must),
             Err(error) => self.error(&format!("cannot be read: {error}"), &must),
         }
@@ -144,6 +149,24 @@ fn dates(place: &Place<'_>, leaf: &X509Certificate<'_>, now: i64) {
     }
 }
 
+/// Warns of a certificate that was not made for TLS servers (RFC 5280 sections 4.2.1.3 and 4.2.1.12).
+fn usage(place: &Place<'_>, leaf: &X509Certificate<'_>) {
+    let signs = leaf.key_usage().ok().flatten().is_none_or(|usage| usage.value.digital_signature());
+    let serves = leaf
+        .extended_key_usage()
+        .ok()
+        .flatten()
+        .is_none_or(|usage| usage.value.server_auth || usage.value.any);
+    if !signs || !serves {
+        let what = if signs {
+            "extendedKeyUsage is without serverAuth"
+        } else {
+            "keyUsage is without digitalSignature"
+        };
+        place.warning(&format!("is not for TLS servers: {what}"), "clients will refuse it");
+    }
+}
+
 /// Warns when a certificate of the chain was not issued by the one behind it: clients may give up there.
 fn order(place: &Place<'_>, chain: &[X509Certificate<'_>]) {
     let broken = chain.windows(2).position(|pair| match pair {
@@ -179,12 +202,14 @@ fn belongs(
     private: &PrivateKey,
     parsed: &[X509Certificate<'_>],
 ) -> Option<()> {
-    let (_, ours) = SubjectPublicKeyInfo::from_der(private.public_key_der()).ok()?;
+    let ours = SubjectPublicKeyInfo::from_der(private.public_key_der()).map(|(_, ours)| ours);
     // The key bits alone: algorithm parameters may be written as NULL or left out.
     let same = |certificate: &X509Certificate<'_>| {
         let theirs = certificate.public_key();
-        theirs.algorithm.algorithm == ours.algorithm.algorithm
-            && theirs.subject_public_key.data == ours.subject_public_key.data
+        ours.as_ref().is_ok_and(|ours| {
+            theirs.algorithm.algorithm == ours.algorithm.algorithm
+                && theirs.subject_public_key.data == ours.subject_public_key.data
+        })
     };
     match parsed.iter().position(same) {
         Some(0) => Some(()),
@@ -213,8 +238,8 @@ pub(super) fn covers(names: &[String], host: &str) -> bool {
     })
 }
 
-/// Bytes from which a file is too large to be PEM of ours.
-const MAX_FILE: u64 = (1 << 20) + 1;
+/// Bytes of a PEM file: far more than a chain that fits a handshake.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Seconds before the end of validity from which there is a warning: two weeks.
 const SOON: i64 = 14 * 24 * 3600;

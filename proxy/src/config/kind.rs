@@ -9,8 +9,10 @@ use toml::de::DeValue;
 pub(super) struct Kind<'k, T> {
     /// Completes "must be ...".
     pub(super) expects: String,
-    read: Box<dyn Fn(&DeValue<'_>) -> Result<T, Mismatch> + 'k>,
+    read: Box<Read<'k, T>>,
 }
+
+type Read<'k, T> = dyn Fn(&DeValue<'_>) -> Result<T, Mismatch> + 'k;
 
 /// Why a value is not of a [`Kind`].
 pub(super) struct Mismatch {

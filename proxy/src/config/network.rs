@@ -12,9 +12,6 @@ use super::sections;
 use super::surroundings::Surroundings;
 use super::values::Subnet;
 
-/// Ports that DPDK can have (`RTE_MAX_ETHPORTS`).
-const MAX_PORTS: usize = 32;
-
 /// The ports, checked against each other, the machine and the number of workers, if that is known.
 pub(super) fn ports(
     ports: &[sections::Port],
@@ -23,12 +20,6 @@ pub(super) fn ports(
     findings: &Findings,
 ) -> Vec<Port> {
     Names::new("port", ports.iter().map(|port| port.name.as_ref()), findings);
-    if let Some(name) = ports.get(MAX_PORTS).and_then(|port| port.name.as_ref()) {
-        let at = name.span();
-        findings.error("`port`: there are too many", |error| {
-            error.at(at, format!("DPDK has at most {MAX_PORTS}"))
-        });
-    }
     for (index, port) in ports.iter().enumerate() {
         let earlier = ports.get(..index).unwrap_or_default();
         device_is_distinct(port, earlier, findings);

@@ -121,16 +121,24 @@ impl<'a> Table<'a> {
         Table::new(self.findings, section, table, value.map_or(0..0, Spanned::span))
     }
 
-    /// The tables of the list under `name`.
-    pub(super) fn sections(&self, name: &'static str) -> Vec<Table<'a>> {
-        let Some(value) = self.ask(name, "a list of tables") else { return Vec::new() };
-        let expects = format!("a list of tables: write [[{name}]]");
+    /// The tables of the list under `name`, at most `most`.
+    pub(super) fn sections(&self, name: &'static str, most: usize) -> Vec<Table<'a>> {
+        let expects = format!("a list of at most {most} tables: write [[{name}]]");
+        let Some(value) = self.ask(name, &expects) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
             self.mismatch::<()>(name, value.span(), &expects, type_of(value.get_ref()));
             return Vec::new();
         };
+        if let Some(excess) = list.get(most) {
+            self.error(
+                name,
+                excess.span(),
+                &format!("is there {} times", list.len()),
+                format!("must be {expects}"),
+            );
+        }
         let mut tables = Vec::new();
-        for item in list {
+        for item in list.iter().take(most) {
             match item.get_ref().as_table() {
                 Some(table) => tables.push(Table::new(self.findings, name, Some(table), item.span())),
                 None => {

@@ -46,8 +46,8 @@ impl Document {
     pub(super) fn read(root: &Table<'_>, directory: &Path, findings: &Findings) -> Self {
         let eal = Eal::read(&root.section("eal", "eal"));
         let workers = Workers::read(&root.section("workers", "workers"));
-        let ports = root.sections("port").iter().map(Port::read).collect();
-        let listeners: Vec<_> = root.sections("listener").iter().map(Listener::read).collect();
+        let ports = root.sections("port", MAX_PORTS).iter().map(Port::read).collect();
+        let listeners: Vec<_> = root.sections("listener", MAX_TABLES).iter().map(Listener::read).collect();
         let needed = [
             ("port", true, "a name, a device and an address"),
             ("listener", true, "the address and port where clients connect"),
@@ -63,12 +63,12 @@ impl Document {
             listeners,
             tls: Tls::read(&root.section("tls", "tls"), directory),
             certificates: root
-                .sections("certificate")
+                .sections("certificate", MAX_TABLES)
                 .iter()
                 .map(|t| Certificate::read(t, directory))
                 .collect(),
-            backends: root.sections("backend").iter().map(Backend::read).collect(),
-            routes: root.sections("route").iter().map(Route::read).collect(),
+            backends: root.sections("backend", MAX_TABLES).iter().map(Backend::read).collect(),
+            routes: root.sections("route", MAX_ROUTES).iter().map(Route::read).collect(),
             cache: cache(&root.section("cache", "cache")),
             limits: limits(&root.section("limits", "limits"), workers.connections),
             timeouts: timeouts(&root.section("timeouts", "timeouts")),
@@ -444,6 +444,15 @@ fn lacks_directory(path: &Path) -> bool {
 /// The largest head: one segment of [`MAX_ROOM`] bytes holds it.
 const HEADER_BYTES: usize = 16_384;
 const _: () = assert!(HEADER_BYTES <= MAX_ROOM);
+
+/// Ports that DPDK can have (`RTE_MAX_ETHPORTS`).
+const MAX_PORTS: usize = 32;
+
+/// Listeners, certificates or backends.
+const MAX_TABLES: usize = 1000;
+
+/// Routes, which are looked through one after the other.
+const MAX_ROUTES: usize = 10_000;
 
 /// Milliseconds of an hour.
 const HOUR: u32 = 3_600_000;

@@ -1,7 +1,7 @@
 //! Listeners, backends and routes, checked against each other.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 use levee_crypto::KeyKind;
@@ -42,11 +42,13 @@ pub(super) fn listeners(
 }
 
 fn https(section: &sections::Listener, names: &Names<'_>, findings: &Findings) -> Option<Service> {
-    if let Some(redirect) = section.redirect_to_https.as_ref().filter(|redirect| *redirect.get_ref()) {
-        let label = "must be left out where `tls` is true (the default)";
-        findings.error("`listener.redirect_to_https` is set on an HTTPS listener", |error| {
-            error.at(redirect.span(), label)
-        });
+    let redirect = section.redirect_to_https.as_ref().filter(|redirect| *redirect.get_ref());
+    let settings = [
+        ("redirect_to_https", redirect.map(Spanned::span)),
+        ("redirect_port", section.redirect_port.as_ref().map(Spanned::span)),
+    ];
+    for (key, at) in settings.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+        misplaced(key, at, "`tls` is true, as it is by itself", findings);
     }
     let resolve = |name| names.resolve(name, "listener.certificates", findings);
     // All are looked up before one that is missing ends the matter.
@@ -62,20 +64,23 @@ fn https(section: &sections::Listener, names: &Names<'_>, findings: &Findings) -
     })
 }
 
+/// Notes that a key of a listener has no meaning beside another.
+fn misplaced(key: &str, at: Range<usize>, beside: &str, findings: &Findings) {
+    let title = format!("`listener.{key}` is set where {beside}");
+    findings.error(title, |error| error.at(at, "must be left out"));
+}
+
 fn http(section: &sections::Listener, all: &[sections::Listener], findings: &Findings) -> Option<Service> {
-    let without = |key: &str, at, why: &str| {
-        let title = format!("`listener.{key}` is set where {why}");
-        findings.error(title, |error| error.at(at, "must be left out"));
-    };
-    if let Some(certificates) = &section.certificates {
-        without("certificates", certificates.span(), "`tls` is false");
-    }
-    if let Some(alpn) = &section.alpn {
-        without("alpn", alpn.span(), "`tls` is false");
+    let settings = [
+        ("certificates", section.certificates.as_ref().map(Spanned::span)),
+        ("alpn", section.alpn.as_ref().map(Spanned::span)),
+    ];
+    for (key, at) in settings.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+        misplaced(key, at, "`tls` is false", findings);
     }
     let Some(redirect) = section.redirect_to_https.as_ref().filter(|redirect| *redirect.get_ref()) else {
         if let Some(port) = &section.redirect_port {
-            without("redirect_port", port.span(), "`redirect_to_https` is not");
+            misplaced("redirect_port", port.span(), "`redirect_to_https` is not", findings);
         }
         return Some(Service::Http);
     };
@@ -102,6 +107,7 @@ fn redirect_port(section: &sections::Listener, all: &[sections::Listener]) -> Re
         https().filter(|address| Some(*address.get_ref().ip()) == ours).map(|a| a.get_ref().port()).collect();
     if ports.is_empty() {
         ports = https().map(|address| address.get_ref().port()).collect();
+        ports.sort_unstable();
         ports.dedup();
     }
     match ports.as_slice() {
@@ -213,6 +219,8 @@ pub(super) fn hosts_are_named(routes: &[sections::Route], certificates: &[Certif
     for route in routes {
         let Some(host) = &route.host else { continue };
         let probe = match host {
+            // A client that asks for an address names no host (RFC 6066 section 3).
+            Host::Exact(name) if name.parse::<Ipv4Addr>().is_ok() => continue,
             Host::Exact(name) => name.clone(),
             Host::Suffix(suffix) => format!("any{suffix}"),
             Host::Any => continue,

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rcgen::{
-    CertificateParams, DnType, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_RSA_SHA256, date_time_ymd,
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -164,6 +164,12 @@ fn make() -> Result<TempDir, Box<dyn std::error::Error>> {
     put("future.crt", &dated(date_time_ymd(2030, 1, 1), date_time_ymd(2031, 1, 1))?, 0o644)?;
     put("soon.crt", &dated(date_time_ymd(2026, 1, 1), date_time_ymd(2027, 1, 20))?, 0o644)?;
     put("nameless.crt", &CertificateParams::default().self_signed(&key)?.pem(), 0o644)?;
+    let mut client = params()?;
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    put("client.crt", &client.self_signed(&key)?.pem(), 0o644)?;
+    let mut signer = params()?;
+    signer.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    put("signer.crt", &signer.self_signed(&key)?.pem(), 0o644)?;
     put("damaged.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0o644)?;
     put("unfinished.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n", 0o644)?;
     put("empty.crt", "", 0o644)?;

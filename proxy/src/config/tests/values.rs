@@ -70,3 +70,16 @@ fn lists_are_of_distinct_values_and_not_empty() {
         ["2:17: `workers.lcores` has a value twice; again: leave one out"]
     );
 }
+
+#[test]
+fn lists_of_tables_have_bounds() {
+    let port = |n: usize| {
+        format!("[[port]]\nname = \"p{n}\"\ndevice = \"net_null{n}\"\naddress = \"10.8.{n}.1/24\"\n")
+    };
+    let ports = |count: usize| GOOD.to_owned() + &(2..count).map(port).collect::<String>();
+    assert_eq!(errors(&ports(32)), Vec::<String>::new());
+    assert_eq!(
+        errors(&ports(33)),
+        ["154:1: `port` is there 33 times; must be a list of at most 32 tables: write [[port]]"]
+    );
+}
