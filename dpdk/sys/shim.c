@@ -35,9 +35,10 @@ struct levee_scratch *levee_op_scratch(struct rte_crypto_op *op)
 }
 
 void levee_op_fill(struct rte_crypto_op *op, void *session, struct rte_mbuf *source,
-		   struct rte_mbuf *destination, uint32_t offset, uint32_t length)
+		   struct rte_mbuf *destination, uint32_t offset, uint32_t length, int hardware)
 {
 	struct levee_scratch *scratch = levee_op_scratch(op);
+	rte_iova_t address = hardware ? op->phys_addr : (rte_iova_t)(uintptr_t)op;
 
 	op->status = RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
 	rte_crypto_op_attach_sym_session(op, session);
@@ -47,10 +48,10 @@ void levee_op_fill(struct rte_crypto_op *op, void *session, struct rte_mbuf *sou
 	op->sym->aead.data.length = length;
 	op->sym->aead.digest.data = scratch->tag;
 	op->sym->aead.digest.phys_addr =
-		op->phys_addr + SCRATCH_OFFSET + offsetof(struct levee_scratch, tag);
+		address + SCRATCH_OFFSET + offsetof(struct levee_scratch, tag);
 	op->sym->aead.aad.data = scratch->aad;
 	op->sym->aead.aad.phys_addr =
-		op->phys_addr + SCRATCH_OFFSET + offsetof(struct levee_scratch, aad);
+		address + SCRATCH_OFFSET + offsetof(struct levee_scratch, aad);
 }
 
 int levee_op_succeeded(const struct rte_crypto_op *op)

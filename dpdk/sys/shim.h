@@ -70,6 +70,7 @@ static const uint64_t LEVEE_RSS_IP = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6;
 static const uint32_t LEVEE_RING_SINGLE = RING_F_SP_ENQ | RING_F_SC_DEQ;
 
 static const uint64_t LEVEE_CRYPTO_NOW = RTE_CRYPTODEV_FF_SYM_CPU_CRYPTO;
+static const uint64_t LEVEE_CRYPTO_HARDWARE = RTE_CRYPTODEV_FF_HW_ACCELERATED;
 
 /* rte_errno is thread-local storage, which bindgen does not bind. */
 int levee_errno(void);
@@ -102,9 +103,13 @@ struct levee_scratch {
 enum { LEVEE_OP_PRIVATE = sizeof(struct levee_scratch) };
 struct levee_scratch *levee_op_scratch(struct rte_crypto_op *op);
 
-/* Fills `op`, whose scratch holds nonce, additional data and, to open, the tag. */
+/*
+ * Fills `op`, whose scratch holds nonce, additional data and, to open, the tag. Software devices get
+ * virtual addresses for physical ones: aesni_mb 22.11 takes the tag of a GCM operation over segments from
+ * auth.digest.data, which is aead.digest.phys_addr by another name.
+ */
 void levee_op_fill(struct rte_crypto_op *op, void *session, struct rte_mbuf *source,
-		   struct rte_mbuf *destination, uint32_t offset, uint32_t length);
+		   struct rte_mbuf *destination, uint32_t offset, uint32_t length, int hardware);
 
 int levee_op_succeeded(const struct rte_crypto_op *op);
 

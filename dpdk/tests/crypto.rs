@@ -17,7 +17,8 @@ fn devices_do_what_they_are_said_to_support() {
     let names = ["crypto_aesni_gcm", "crypto_aesni_mb", "crypto_openssl", "crypto_chacha20_poly1305"];
     let arguments: Vec<String> = names.iter().map(|name| format!("--vdev={name}")).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let eal = support::eal(&arguments);
+    // With hugepages physical addresses are not virtual ones.
+    let (eal, _) = support::eal_on_hugepages(&arguments);
     let pool = support::pool(&eal, "crypto");
     assert_eq!(Device::names(&eal).len(), names.len());
 

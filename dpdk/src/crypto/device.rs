@@ -65,7 +65,7 @@ impl Device {
     /// # Errors
     /// There is none, it is open already, or what the driver logged.
     pub fn open(
-        eal: &Eal,
+        _eal: &Eal,
         name: &str,
         config: &DeviceConfig,
         pools: &[Pool],
@@ -79,11 +79,12 @@ impl Device {
         if !open_devices(|open| open.insert(id)) {
             return Err(Error::new(asked(), "it is open already"));
         }
-        let opened = Arc::new(Opened { id, name: name.to_owned(), eal: eal.clone() });
         // SAFETY: numbers and pointers: all zeros is a value.
         let mut info: sys::rte_cryptodev_info = unsafe { MaybeUninit::zeroed().assume_init() };
         // SAFETY: the device exists; a place for the answer.
         unsafe { sys::rte_cryptodev_info_get(id, &mut info) };
+        let hardware = info.feature_flags & sys::LEVEE_CRYPTO_HARDWARE != 0;
+        let opened = Arc::new(Opened { id, name: name.to_owned(), hardware });
         if info.max_nb_queue_pairs > 0 && u32::from(config.queue_pairs) > info.max_nb_queue_pairs {
             let why =
                 format!("it has at most {} queue pairs, not {}", info.max_nb_queue_pairs, config.queue_pairs);
@@ -149,13 +150,17 @@ impl Device {
 pub(super) struct Opened {
     id: u8,
     name: String,
-    #[expect(dead_code, reason = "a device is there as long as DPDK is")]
-    eal: Eal,
+    hardware: bool,
 }
 
 impl Opened {
     pub(super) fn id(&self) -> u8 {
         self.id
+    }
+
+    /// Whether it reaches memory by physical addresses.
+    pub(super) fn is_hardware(&self) -> bool {
+        self.hardware
     }
 
     pub(super) fn socket(&self) -> Option<u32> {

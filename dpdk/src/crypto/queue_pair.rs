@@ -280,6 +280,7 @@ impl QueuePair {
                 work.destination,
                 work.offset,
                 work.length,
+                i32::from(self.device.is_hardware()),
             );
         }
         self.sessions.started(operation.session);

@@ -1,17 +1,43 @@
 //! What the tests over a live EAL share. A process has one EAL: each test binary holds one test.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub(crate) mod traffic;
+
 use levee_dpdk::{Eal, Pool, Sizes};
 
-/// Initialises DPDK with the given arguments and those every test needs: nothing shared with other
-/// processes, no hardware.
+/// Initialises DPDK without hugepages, with the given arguments and those every test needs: nothing
+/// shared with other processes, no hardware.
 pub(crate) fn eal(extra: &[&str]) -> Eal {
+    // Without hugepages there is nothing to share, and DPDK 22.11 refuses --in-memory with them.
+    init(&["--no-huge", "-m", "256", "--no-shconf"], extra)
+}
+
+/// As [`eal`], with hugepages, which are reserved if there are none. False: there are none to be had.
+pub(crate) fn eal_on_hugepages(extra: &[&str]) -> (Eal, bool) {
+    const NUMBER: &str = "/proc/sys/vm/nr_hugepages";
+    const WANTED: usize = 160;
+    let number = |text: &str| text.trim().parse::<usize>().unwrap_or(0);
+    let free = || {
+        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
+        line.map_or(0, number)
+    };
+    if free() < WANTED {
+        let have = std::fs::read_to_string(NUMBER).map_or(0, |text| number(&text));
+        // The kernel gives as many as it can.
+        let _ = std::fs::write(NUMBER, (have + WANTED).to_string());
+    }
+    if free() < WANTED {
+        println!("no hugepages: testing without");
+        return (eal(extra), false);
+    }
+    (init(&["--in-memory"], extra), true)
+}
+
+fn init(memory: &[&str], extra: &[&str]) -> Eal {
     let prefix = format!("--file-prefix=levee-test-{}", std::process::id());
-    let mut args = vec!["--no-pci", "--no-telemetry", "-l", "0", &prefix];
-    // Without hugepages there is nothing to share, and DPDK 22.11 refuses both options together.
-    args.extend_from_slice(&["--no-huge", "-m", "256", "--no-shconf"]);
-    args.extend_from_slice(extra);
-    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    let common = ["--no-pci", "--no-telemetry", "-l", "0", &prefix];
+    let args = memory.iter().chain(&common).chain(extra).map(|&arg| arg.to_owned()).collect::<Vec<_>>();
     Eal::init(&args).expect("DPDK starts (as root)")
 }
 
