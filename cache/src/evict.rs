@@ -137,6 +137,12 @@ impl Eviction {
         None
     }
 
+    /// What the queues hold together.
+    #[cfg(test)]
+    pub(crate) fn cost(&self) -> usize {
+        self.small.cost + self.main.cost
+    }
+
     fn push(&mut self, slot: u32, place: Place) {
         let cost = self.slots[slot as usize].cost;
         let queue = match place {

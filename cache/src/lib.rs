@@ -17,10 +17,11 @@
 //!    publishes the entry, [`Store::abandon`] forgets it. Every fill ends by one of these: a fill that
 //!    [`Stored::NotStorable`] or a false from `append` has ended may be finished or abandoned again
 //!    without effect.
-//! 4. [`Lookup::Revalidate`]: as a fill, with the conditions that [`Store::validators`] names. A 304 goes
-//!    to [`Store::not_modified`], which hands out the refreshed entry pinned, as a hit; `None` means that
-//!    the 304 was about something else: the fill goes on, and the caller asks again without conditions.
-//!    Any other status goes to `begin`.
+//! 4. [`Lookup::Revalidate`]: as a fill, with the conditions that [`Store::validators`] names in the place
+//!    of the client's: a 304 to other conditions would freshen what it is not about. The 304 goes to
+//!    [`Store::not_modified`], which hands out the refreshed entry pinned, as a hit; `None` means that the
+//!    304 was about something else: the fill goes on, and the caller asks again without conditions. Any
+//!    other status goes to `begin`.
 //! 5. [`Lookup::Wait`]: someone else fetches it. [`Store::woken`] gives the waiter back when it is time
 //!    to look up again. A waiter that went away is given to [`Store::forget`], or ignored when woken.
 //! 6. [`Lookup::Bypass`]: the cache has no part in it. After the response of an unsafe request the caller

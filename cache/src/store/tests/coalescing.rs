@@ -168,3 +168,37 @@ fn ids_of_ended_fills_do_nothing() {
     assert_eq!(bench.store.finish(old, bench.now), None);
     bench.answer(new, &asked, &head, b"x").unwrap();
 }
+
+#[test]
+fn nobody_waits_for_the_validation_of_another_variant() {
+    let mut bench = Bench::new();
+    let (gzip, br, zstd) = (&["Accept-Encoding: gzip"], &["Accept-Encoding: br"], &["Accept-Encoding: zstd"]);
+    let vary = &["Cache-Control: max-age=60", "Vary: Accept-Encoding", "ETag: \"1\""];
+    bench.put("/", gzip, vary, b"");
+    bench.put("/", br, vary, b"");
+    bench.pass(60);
+    let (fill, entry) = bench.revalidate("/", gzip);
+    let (other_fill, other) = bench.revalidate("/", br);
+    assert!(fill != other_fill && entry != other);
+    bench.miss("/", zstd);
+    for fields in [gzip, br, zstd] {
+        assert_eq!(bench.get("/", fields), Lookup::Wait, "{fields:?}");
+    }
+}
+
+#[test]
+fn who_waits_twice_has_waited_since_the_first_time() {
+    let mut bench = Bench::new();
+    let asked = request("GET /", &["Cache-Control: no-cache"]);
+    let fill = bench.miss("/", &[]);
+    assert_eq!(bench.lookup(&asked, 1), Lookup::Wait);
+    bench.pass(1);
+    let head = response(200, &["Cache-Control: max-age=60", "Vary: Accept"]);
+    bench.store.begin(fill, &asked, &head, Length::Exact(0), bench.now);
+    bench.pass(1);
+    assert_eq!(bench.store.woken(), Some(1));
+    assert_eq!(bench.lookup(&asked, 1), Lookup::Wait);
+    bench.store.finish(fill, bench.now);
+    assert_eq!(bench.store.woken(), Some(1));
+    assert!(matches!(bench.lookup(&asked, 1), Lookup::Hit(_)));
+}

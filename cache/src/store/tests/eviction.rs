@@ -153,6 +153,20 @@ fn pinned_memory_is_not_to_be_had() {
 }
 
 #[test]
+fn nothing_is_evicted_where_that_does_not_suffice() {
+    let limits = Limits { bytes: 10 * SEGMENT, ..LIMITS };
+    let mut bench = Bench::with(limits, Policy::default());
+    bench.put("/free", &[], FRESH, b"x");
+    let fill = bench.miss("/more", &[]);
+    bench.store.begin(fill, &request("GET /", &[]), &response(200, FRESH), Length::Chunked, bench.now);
+    // Nine more are too many beside the two that the fill holds itself.
+    let mut part = bench.heap.chain_of(&[&b"x"[..]; 9]);
+    assert!(!bench.store.append(fill, &mut part));
+    assert_eq!(bench.store.counters().not_stored(Reason::Budget), 1);
+    bench.hit("/free", &[]);
+}
+
+#[test]
 fn entries_are_bounded_and_reused() {
     let limits = Limits { entries: 4, ..LIMITS };
     let mut bench = Bench::with(limits, Policy::default());

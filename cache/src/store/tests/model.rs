@@ -23,8 +23,10 @@ enum Step {
         length: usize,
         tagged: bool,
     },
-    /// A 304 for the oldest fetch, if it validates.
-    NotModified,
+    /// A 304 for the oldest fetch that validates, with a field of that length.
+    NotModified {
+        length: usize,
+    },
     Abandon,
     Post {
         key: u8,
@@ -41,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Release),
         6 => (0..30_u64, any::<bool>(), 0..40_000_usize, any::<bool>())
             .prop_map(|(max_age, varies, length, tagged)| Step::Answer { max_age, varies, length, tagged }),
-        3 => Just(Step::NotModified),
+        3 => prop_oneof![Just(0), Just(3000)].prop_map(|length| Step::NotModified { length }),
         1 => Just(Step::Abandon),
         1 => (0..4_u8).prop_map(|key| Step::Post { key }),
         3 => (0..20_u64).prop_map(|seconds| Step::Pass { seconds }),
@@ -145,10 +147,11 @@ fn run(steps: &[Step], limits: Limits) {
                     Err(Stored::NotStorable(_) | Stored::Storing) => {}
                 }
             }
-            Step::NotModified => {
+            Step::NotModified { length } => {
                 let Some(at) = fetches.iter().position(|fetch| fetch.validates.is_some()) else { continue };
                 let fetch = fetches.remove(at);
-                let answer = response(304, &["Cache-Control: max-age=10", "ETag: \"1\""]);
+                let field = format!("X: {}", "y".repeat(length));
+                let answer = response(304, &["Cache-Control: max-age=10", "ETag: \"1\"", &field]);
                 let entry = bench.store.not_modified(fetch.id, &answer, bench.now);
                 let entry = entry.expect("its tag is the stored one");
                 let body = bench.body(entry);
@@ -178,6 +181,7 @@ fn run(steps: &[Step], limits: Limits) {
             }
         }
         bench.woken();
+        bench.store.audit();
         assert!(bench.store.bytes() <= limits.bytes && bench.store.entries() <= limits.entries);
     }
     for (entry, body) in pins {

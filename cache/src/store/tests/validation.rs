@@ -195,3 +195,32 @@ fn a_304_without_room_for_its_fields_serves_once() {
     bench.store.release(entry);
     assert_eq!((bench.store.bytes(), bench.heap.in_use()), (0, 0));
 }
+
+#[test]
+fn a_validation_without_room_for_its_key_holds_nothing() {
+    let mut bench = Bench::with(Limits { bytes: 2 * 2176, ..LIMITS }, Policy::default());
+    let fill = bench.miss("/", &[]);
+    bench.answer(fill, &request("GET /", &[]), &response(200, TAGGED), b"").unwrap();
+    let Lookup::Hit(entry) = bench.get("/", &[]) else { panic!("a hit") };
+    let other = bench.miss("/other", &[]);
+    bench.pass(61);
+    assert_eq!(bench.get("/", &[]), Lookup::Bypass(Reason::Budget));
+    bench.store.audit();
+    bench.store.abandon(other);
+    bench.store.release(entry);
+    bench.store.purge_all();
+    assert_eq!((bench.store.entries(), bench.store.bytes()), (0, 0));
+}
+
+#[test]
+fn a_304_that_makes_the_head_larger_is_accounted_for() {
+    let mut bench = stale(TAGGED);
+    let before = bench.store.bytes();
+    let (fill, _) = bench.revalidate("/", &[]);
+    let field = format!("X-A: {}", "y".repeat(3000));
+    let entry = bench.store.not_modified(fill, &response(304, &["ETag: \"1\"", &field]), bench.now).unwrap();
+    assert_eq!(bench.store.bytes(), before - 2176 + 128 + levee_buf::MAX_ROOM);
+    bench.store.audit();
+    bench.store.release(entry);
+    bench.store.audit();
+}
