@@ -1,88 +1,21 @@
-//! One connection: `Connection` and its calls, `Out` that they are given, `Server` that makes them.
+//! One connection: `Connection`, its calls in, and what it gives out.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_crypto::{Aead, Direction, Done, Engine, Finished, Job, Token};
-use rand_core::CryptoRng;
+use levee_crypto::{Aead, Direction, Done, Finished};
 
-use crate::config::ServerConfig;
-use crate::counters::Counters;
 use crate::error::{Alert, Error};
 use crate::handshake::{Context, Established, Message, State, Traffic};
 use crate::messages::HEADER;
 use crate::record::{ContentType, Incoming, Outgoing, Record};
+use crate::server::{Out, Server, Slot};
 use crate::suite::Version;
 
-/// The most bytes of a handshake slot, when a chain takes 40 bytes or less.
-pub const SLOT_SIZE: usize = 1024;
-
-const _: () = assert!(size_of::<Slot<levee_buf::HeapChain>>() <= SLOT_SIZE);
 /// An idle connection takes 544 bytes with chains of 40 bytes, and 376 with the 16 of packet buffers: it
 /// has seven of them, two keys and two traffic secrets.
 const _: () = assert!(size_of::<Connection<levee_buf::Heap>>() <= 544);
-
-/// Takes a line of the key log: label, client random, secret.
-pub type KeyLog<'a> = &'a mut dyn FnMut(&str, &[u8; 32], &[u8]);
-
-/// What a connection works with during a call.
-pub struct Out<'a, M: Memory> {
-    /// Where flights and headers are written.
-    pub memory: &'a M,
-    /// Public-key jobs; their answers go to [`Connection::on_job`].
-    pub engine: &'a mut dyn Engine,
-    /// Records; answers that come later go to [`Connection::on_aead`].
-    pub aead: &'a mut dyn Aead<M>,
-    /// Randomness.
-    pub random: &'a mut dyn CryptoRng,
-    /// The name under which this connection's jobs and operations come back: at most one job, one
-    /// sealing and one opening at a time.
-    pub token: Token,
-    /// The worker's counters.
-    pub counters: &'a mut Counters,
-    /// Secrets for SSLKEYLOGFILE, with their labels there.
-    pub keylog: Option<KeyLog<'a>>,
-}
-
-/// A worker's handle to its offer, with the slots of the handshakes under way.
-///
-/// A slot is taken at the first byte of a connection and given back when its handshake is over. Their
-/// number bounds the handshakes of the worker; none is allocated later.
-pub struct Server<M: Memory> {
-    config: Arc<ServerConfig>,
-    slots: RefCell<Vec<Box<Slot<M::Chain>>>>,
-}
-
-/// The state of a handshake.
-#[derive(Default)]
-struct Slot<C> {
-    state: State<C>,
-    job: Option<Job>,
-}
-
-impl<M: Memory> Server<M> {
-    /// A handle with `handshakes` slots of at most [`SLOT_SIZE`] bytes each.
-    #[must_use]
-    pub fn new(config: Arc<ServerConfig>, handshakes: usize) -> Rc<Self> {
-        let slots = (0..handshakes).map(|_| Box::new(Slot::default())).collect();
-        Rc::new(Self { config, slots: RefCell::new(slots) })
-    }
-
-    /// The offer.
-    #[must_use]
-    pub fn config(&self) -> &ServerConfig {
-        &self.config
-    }
-
-    /// Handshake slots that are free.
-    #[must_use]
-    pub fn free_slots(&self) -> usize {
-        self.slots.borrow().len()
-    }
-}
 
 /// The server side of one TLS connection.
 ///
@@ -485,13 +418,13 @@ impl<M: Memory> Connection<M> {
         step: impl FnOnce(State<M::Chain>, &mut Context<'_, '_, M>) -> Result<State<M::Chain>, Error>,
     ) -> Result<(), Error> {
         if matches!(self.phase, Phase::Fresh) {
-            let slot = self.server.slots.borrow_mut().pop().ok_or(Error::HandshakesFull)?;
+            let slot = self.server.take_slot().ok_or(Error::HandshakesFull)?;
             self.phase = Phase::Handshake(slot);
         }
         let Phase::Handshake(slot) = &mut self.phase else { return Err(Error::UnexpectedCompletion) };
         let Slot { state, job } = slot.as_mut();
         let mut cx = Context {
-            config: &self.server.config,
+            config: self.server.config(),
             incoming: &mut self.incoming,
             outgoing: &mut self.outgoing,
             job,
@@ -509,9 +442,8 @@ impl<M: Memory> Connection<M> {
 
     /// Goes on to `next`; the slot goes back, wiped.
     fn leave_handshake(&mut self, next: Phase<M::Chain>) {
-        if let Phase::Handshake(mut slot) = std::mem::replace(&mut self.phase, next) {
-            *slot = Slot::default();
-            self.server.slots.borrow_mut().push(slot);
+        if let Phase::Handshake(slot) = std::mem::replace(&mut self.phase, next) {
+            self.server.give_slot(slot);
         }
     }
 
@@ -524,7 +456,7 @@ impl<M: Memory> Connection<M> {
                 self.closing = Closing::Sealed;
             }
             (Closing::Open, Phase::Traffic(traffic)) => {
-                let worn = self.outgoing.sealed() >= self.server.config.options.key_limit;
+                let worn = self.outgoing.sealed() >= self.server.config().options.key_limit;
                 if !plain.is_empty() && worn && !traffic.renew() {
                     return Err(Error::KeyLimit);
                 }

@@ -41,14 +41,16 @@ mod keys;
 mod messages;
 mod names;
 mod record;
+mod server;
 mod suite;
 mod transcript;
 
 pub use config::{
     CertificateEntry, ConfigError, DEFAULT_KEY_LIMIT, MAX_CERTIFICATE_MESSAGE, Options, ServerConfig,
 };
-pub use connection::{Connection, Filled, KeyLog, Out, SLOT_SIZE, Server};
+pub use connection::{Connection, Filled};
 pub use counters::Counters;
 pub use error::{Alert, Blame, Error};
 pub use handshake::Established;
+pub use server::{KeyLog, Out, SLOT_SIZE, Server};
 pub use suite::{Suite, Version};

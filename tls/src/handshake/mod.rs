@@ -19,10 +19,10 @@ use levee_crypto::{Done, Failure, Job, SignatureScheme};
 pub(crate) use traffic::Traffic;
 
 use crate::config::ServerConfig;
-use crate::connection::Out;
 use crate::error::Error;
 use crate::messages::{HEADER, MAX_CLIENT_HELLO, MAX_OTHER, kind};
 use crate::record::{Incoming, Outgoing};
+use crate::server::Out;
 use crate::suite::{Suite, Version};
 
 /// What a handshake agreed on.

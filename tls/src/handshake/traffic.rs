@@ -5,11 +5,11 @@ use levee_crypto::Purpose;
 
 use super::{Established, Message};
 use crate::codec::end;
-use crate::connection::Out;
 use crate::error::{Alert, Error};
 use crate::keys::TrafficSecret;
 use crate::messages::{MAX_CLIENT_HELLO, MAX_OTHER, kind, server_flight};
 use crate::record::{ContentType, Incoming, Outgoing, Protection};
+use crate::server::Out;
 use crate::suite::Version;
 
 /// KeyUpdates that are taken without application data between them.

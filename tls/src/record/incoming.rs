@@ -5,8 +5,8 @@ use levee_buf::{Chain, MAX_ROOM, Memory, Pieces};
 use levee_crypto::{Aead, Answer, Direction, Finished, Operation, TAG_LEN};
 
 use super::{ContentType, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, Protection};
-use crate::connection::Out;
 use crate::error::Error;
+use crate::server::Out;
 use crate::suite::Version;
 
 /// The bytes of rejected early data that are skipped, with all that protects them: servers commonly allow

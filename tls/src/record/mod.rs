@@ -11,9 +11,9 @@ use levee_crypto::{Aad, Algorithm, Purpose, SessionId, TAG_LEN};
 pub(crate) use outgoing::Outgoing;
 use zeroize::Zeroize;
 
-use crate::connection::Out;
 use crate::error::Error;
 use crate::keys::Keys;
+use crate::server::Out;
 use crate::suite::Version;
 
 /// Bytes of a record header.

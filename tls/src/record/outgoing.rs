@@ -5,8 +5,8 @@ use levee_buf::{Chain, Memory, Pieces};
 use levee_crypto::{Aead, Answer, Direction, Finished, Operation, SessionId, TAG_LEN};
 
 use super::{ContentType, HEADER, MAX_OVERHEAD, MAX_PLAINTEXT, Protection, header};
-use crate::connection::Out;
 use crate::error::Error;
+use crate::server::Out;
 
 /// The least plaintext of a record when there is as much to send: a small window gets a record that
 /// waits in the send buffer rather than many small ones.
