@@ -11,7 +11,7 @@
 //!
 //! Several mbufs may lie over one buffer: [`levee_buf::Memory::split_to`] puts an indirect mbuf over the
 //! first half of a segment, [`levee_buf::Memory::reference`] one over a range of it. Two flags in each
-//! mbuf say what its owner may do: [`mbuf`] explains them.
+//! mbuf say what its owner may do (`mbuf.rs`).
 //!
 //! # Threads
 //!

@@ -128,6 +128,12 @@ fn to_stderr(level: Level, text: &str) {
     }
 }
 
+/// Logged as errors by every process like ours, and harmless.
+const NOISE: [&str; 2] = [
+    "TELEMETRY: No legacy callbacks, legacy socket not created",
+    "Failed to register mp action callback: Operation not supported",
+];
+
 extern "C" fn line(level: u32, text: *const c_char, length: usize) {
     // SAFETY: the shim hands over what the C library gave it: `length` bytes that live for the call.
     let text = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
@@ -139,7 +145,8 @@ extern "C" fn line(level: u32, text: *const c_char, length: usize) {
         dpdk_sys::RTE_LOG_INFO => Level::Info,
         _ => Level::Debug,
     };
-    for text in text.lines().map(str::trim_end).filter(|text| !text.is_empty()) {
+    let is_noise = |text: &&str| text.is_empty() || NOISE.iter().any(|noise| text.contains(noise));
+    for text in text.lines().map(str::trim_end).filter(|text| !is_noise(text)) {
         let sink = with(|state| {
             if state.depth > 0 && state.held.len() < HELD {
                 state.held.push((level, text.to_owned()));

@@ -7,6 +7,9 @@
 //! - `net_af_packet`: frames over `framesz` less the kernel's header (2048: 1984 bytes) are dropped by
 //!   the driver; give `framesz=4096` and more for a larger MTU, in the device arguments. Its several
 //!   queues (`qpairs`) are filled by the kernel's own hash: no RSS is granted.
+//! - `net_af_xdp`: the pool of a receive queue becomes the memory that it shares with the kernel, so each
+//!   queue of each such port needs a [`Pool`] of its own, on hugepages; when closed it keeps the mbufs
+//!   that the kernel had.
 //! - `net_ring`, `net_memif`, `net_null`: no checksums are looked at.
 
 use std::ffi::{CStr, CString};

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::collections::VecDeque;
+
 use levee_buf::{Chain as _, Heap, HeapChain, MAX_ROOM, Memory, Pieces, ROOM};
-use levee_dpdk::{Chain, Pool};
+use levee_dpdk::{Chain, Pool, ring};
 use support::Numbers;
 
 const SEQUENCES: u64 = 5_000;
@@ -153,7 +155,52 @@ fn a_chain_of_mbufs_is_a_chain() {
     }
     exhaustion_leaves_chains_whole(&pool);
     two_threads_share_a_buffer(&eal, &pool);
+    a_ring_carries_chains(&eal, &pool);
     assert_eq!(pool.in_use(), 0);
+}
+
+fn a_ring_carries_chains(eal: &levee_dpdk::Eal, pool: &Pool) {
+    const CHAINS: usize = 20_000;
+    let (mut producer, mut consumer) = ring::<(u64, Chain)>(eal, "chains", 100).expect("a ring");
+    assert!(ring::<(u64, Chain)>(eal, "chains", 100).is_err(), "the name is taken");
+    assert!(ring::<u8>(eal, "bytes", 100).is_err(), "not a multiple of four bytes");
+    let worker = eal
+        .launch(eal.cpus()[0], "consumer", move || {
+            let mut came: Vec<(u64, Chain)> = Vec::with_capacity(50);
+            let mut next = 0;
+            while next < CHAINS {
+                assert!(consumer.pop_burst(&mut came) <= 50);
+                for (number, chain) in came.drain(..) {
+                    assert_eq!((number, chain.to_vec()), (next as u64, number.to_be_bytes().to_vec()));
+                    next += 1;
+                }
+                std::thread::yield_now();
+            }
+            consumer
+        })
+        .expect("a worker");
+    let mut waiting = VecDeque::new();
+    for number in 0..CHAINS as u64 {
+        let mut chain = Chain::default();
+        pool.push(&mut chain, &number.to_be_bytes()).expect("memory");
+        waiting.push_back((number, chain));
+        while waiting.len() > 40 && !worker.is_finished() {
+            producer.push_burst(&mut waiting);
+            std::thread::yield_now();
+        }
+    }
+    while !waiting.is_empty() && !worker.is_finished() {
+        producer.push_burst(&mut waiting);
+    }
+    let consumer = worker.join().expect("all came in order");
+    // 127 fit; what nobody took is freed with the ring.
+    let mut fit = 0;
+    while producer.push((0, pool.alloc(1).expect("memory"))).is_ok() {
+        fit += 1;
+    }
+    assert_eq!(fit, 127);
+    drop((producer, consumer));
+    assert!(ring::<u32>(eal, "chains", 1).is_ok(), "the name is free again");
 }
 
 fn exhaustion_leaves_chains_whole(pool: &Pool) {
