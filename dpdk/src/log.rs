@@ -1,7 +1,7 @@
 //! Where DPDK's log lines go.
 //!
 //! To a function of ours instead of standard error and syslog. What is logged while a call is refused
-//! becomes part of its [`Error`](crate::Error).
+//! becomes part of its [`Error`].
 
 use std::ffi::{c_char, c_int};
 use std::sync::Mutex;

@@ -60,6 +60,7 @@ impl Pool {
             segments: make("seg", sizes.segments, FRONT + ROOM)?,
             records: make("rec", sizes.records, FRONT + MAX_ROOM)?,
             references: make("ref", sizes.references, 0)?,
+            sizes,
             exhausted: AtomicU64::new(0),
         })))
     }
@@ -91,6 +92,11 @@ impl Pool {
     /// The mempool that devices receive into.
     pub(crate) fn segments(&self) -> Mempool {
         self.0.segments
+    }
+
+    /// A mempool as large as the one that devices receive into, for one that needs its own.
+    pub(crate) fn more_segments(&self, name: &str, socket: Option<u32>) -> Result<Mempool, Error> {
+        Mempool::create(name, self.0.sizes.segments, self.0.sizes.cache, FRONT + ROOM, socket)
     }
 
     fn take(&self, pool: Mempool) -> Option<Segment> {
@@ -130,6 +136,7 @@ struct Inner {
     segments: Mempool,
     records: Mempool,
     references: Mempool,
+    sizes: Sizes,
     exhausted: AtomicU64,
 }
 

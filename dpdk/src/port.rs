@@ -7,9 +7,9 @@
 //! - `net_af_packet`: frames over `framesz` less the kernel's header (2048: 1984 bytes) are dropped by
 //!   the driver; give `framesz=4096` and more for a larger MTU, in the device arguments. Its several
 //!   queues (`qpairs`) are filled by the kernel's own hash: no RSS is granted.
-//! - `net_af_xdp`: the pool of a receive queue becomes the memory that it shares with the kernel, so each
-//!   queue of each such port needs a [`Pool`] of its own, on hugepages; when closed it keeps the mbufs
-//!   that the kernel had.
+//! - `net_af_xdp` shares the mempool of a receive queue with the kernel and cannot share one with a
+//!   second queue or port, so each of its queues gets another one, as large as that of the pool given. It
+//!   needs hugepages: without, no frame arrives. What the kernel had of it is lost when the port is closed.
 //! - `net_ring`, `net_memif`, `net_null`: no checksums are looked at.
 
 use std::ffi::{CStr, CString};
@@ -465,15 +465,19 @@ impl Port {
             // SAFETY: places that are read and written.
             unsafe { sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &mut rx_descriptors, &mut tx_descriptors) }
         })?;
-        let socket = self.info()?.socket;
+        let PortInfo { driver, socket: node, .. } = self.info()?;
         #[expect(clippy::cast_sign_loss, reason = "DPDK takes -1, any node, as an unsigned number")]
-        let socket = socket_id(socket) as u32;
+        let socket = socket_id(node) as u32;
         let mut rx_conf = info.default_rxconf;
         rx_conf.offloads = granted.offloads.rx_bits() & info.rx_offload_capa;
         let mut tx_conf = info.default_txconf;
         tx_conf.offloads = granted.offloads.tx_bits();
         for queue in 0..granted.rx_queues {
-            let pool = pools[usize::from(queue) % pools.len()].segments().raw();
+            let pool = &pools[usize::from(queue) % pools.len()];
+            let pool = match driver.as_str() {
+                "net_af_xdp" => pool.more_segments(&format!("{}_{queue}", self.0.name), node)?.raw(),
+                _ => pool.segments().raw(),
+            };
             self.0.call("set up a receive queue of", |id| {
                 // SAFETY: the port is configured with more queues than `queue`, the pool outlives it.
                 unsafe { sys::rte_eth_rx_queue_setup(id, queue, rx_descriptors, socket, &rx_conf, pool) }

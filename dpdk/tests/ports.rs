@@ -40,7 +40,7 @@ fn frames_arrive_and_no_mbuf_is_lost() {
     assert_eq!(pool.in_use(), 0, "net_ring");
 
     for (left, right) in [("net_af_packet0", "net_af_packet1"), ("net_memif0", "net_memif1")] {
-        both_ways(&eal, [&pool, &pool], left, right);
+        both_ways(&eal, &pool, left, right);
         assert_eq!(pool.in_use(), 0, "{left}: {:?}", pool.usage());
     }
 }

@@ -17,11 +17,10 @@ const FRAMES: usize = 3000;
 const ETHERTYPE: [u8; 2] = [0x88, 0xb5];
 
 /// Exchanges frames between two ports, also on a second lcore, and closes them.
-pub(crate) fn both_ways(eal: &Eal, pools: [&Pool; 2], left: &str, right: &str) {
-    let pool = pools[0];
+pub(crate) fn both_ways(eal: &Eal, pool: &Pool, left: &str, right: &str) {
     // The pool is used by both sides, on two lcores.
     let (left_port, mut left) = open(eal, pool, left, &PortConfig::default());
-    let (right_port, mut right) = open(eal, pools[1], right, &PortConfig::default());
+    let (right_port, mut right) = open(eal, pool, right, &PortConfig::default());
     let deadline = Instant::now() + Duration::from_secs(5);
     while !(left_port.link().expect("a link").up && right_port.link().expect("a link").up) {
         assert!(Instant::now() < deadline, "{} has no link", left_port.id());
