@@ -2,8 +2,8 @@
 
 use levee_buf::{Chain, Full, HEADROOM, Heap, Memory, Pieces, Writer};
 use levee_http::h1::encode::{
-    PAGE_ROOM, Page, RequestRewrite, ResponseRewrite, chunk, interim_continue, last_chunk, options, redirect,
-    redirect_room, request, request_room, response, response_room, status_page,
+    Conditions, PAGE_ROOM, Page, RequestRewrite, ResponseRewrite, chunk, interim_continue, last_chunk,
+    options, redirect, redirect_room, request, request_room, response, response_room, status_page,
 };
 use levee_http::h1::{Body, BodyRead, parse_request, parse_response};
 use levee_http::{FieldTable, Length, Limits, Method, Version, format_http_date, framing};
@@ -19,6 +19,7 @@ fn rewrite() -> RequestRewrite<'static> {
         upgrade: false,
         expect_continue: false,
         host: None,
+        fetch: None,
     }
 }
 
@@ -44,6 +45,22 @@ fn a_request_is_rebuilt() {
         "GET /c?d HTTP/1.1\r\nHost: b:81\r\nUser-Agent: x\r\nVia: 1.1 front\r\nCookie: y\r\n\
          X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nVia: 1.0 levee\r\n\r\n"
     );
+}
+
+#[test]
+fn a_fetch_asks_for_the_whole_under_its_own_conditions() {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nIf-None-Match: \"old\"\r\nIf-Range: \"x\"\r\n\
+        If-Modified-Since: x\r\nIf-Match: *\r\nIf-Unmodified-Since: y\r\nAccept: z\r\n\r\n";
+    let conditions = Conditions { if_none_match: Some(b"\"new\""), if_modified_since: Some(DATE) };
+    assert_eq!(
+        forwarded(head, |rewrite| rewrite.fetch = Some(conditions)),
+        "GET / HTTP/1.1\r\nHost: a\r\nAccept: z\r\nIf-None-Match: \"new\"\r\n\
+         If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Forwarded-For: 192.0.2.7\r\n\
+         X-Forwarded-Proto: https\r\nVia: 1.1 levee\r\n\r\n"
+    );
+    let whole = forwarded(head, |rewrite| rewrite.fetch = Some(Conditions::default()));
+    assert!(!whole.contains("If-") && !whole.contains("Range"), "{whole}");
+    assert!(forwarded(head, |_| {}).contains("Range: bytes=0-1\r\nIf-None-Match: \"old\"\r\n"));
 }
 
 #[test]
@@ -125,6 +142,7 @@ fn a_place_without_room_is_full_and_room_is_never_exceeded() {
         expect_continue: true,
         upgrade: true,
         host: Some(&[b'i'; 255]),
+        fetch: Some(Conditions { if_none_match: Some(&[b't'; 99]), if_modified_since: Some(DATE) }),
         ..rewrite()
     };
     let mut room = vec![0; request_room(&head, &most)];

@@ -143,6 +143,7 @@ fn check_forwarded(stream: &[u8], host: Option<&[u8]>) {
         upgrade: decided.upgrade,
         expect_continue: decided.expect_continue,
         host,
+        fetch: None,
     };
     let mut room = vec![0; encode::request_room(&head, &rewrite)];
     let mut out = Writer::new(&mut room);

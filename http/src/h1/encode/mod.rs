@@ -15,7 +15,7 @@ use levee_buf::{Full, Writer};
 
 pub use chunk::{chunk, last_chunk};
 pub use page::{Page, interim_continue, options, redirect, redirect_room, status_page};
-pub use request::{RequestRewrite, request, request_room};
+pub use request::{Conditions, RequestRewrite, request, request_room};
 pub use response::{ResponseRewrite, response, response_room};
 
 use crate::field::Fields;

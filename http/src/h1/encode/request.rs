@@ -26,23 +26,37 @@ pub struct RequestRewrite<'a> {
     pub expect_continue: bool,
     /// A Host in place of the client's; what the client asked for goes as X-Forwarded-Host.
     pub host: Option<&'a [u8]>,
+    /// For a fetch into a cache, which is of the whole representation whatever part of it, and under
+    /// whatever conditions, the client asked for.
+    pub fetch: Option<Conditions<'a>>,
+}
+
+/// The conditions of a cache's own (RFC 9111 section 4.3.1), in place of the client's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions<'a> {
+    /// The value of If-None-Match.
+    pub if_none_match: Option<&'a [u8]>,
+    /// The value of If-Modified-Since.
+    pub if_modified_since: Option<&'a [u8]>,
 }
 
 /// Bytes that [`request`] writes at most.
 #[must_use]
 pub fn request_room(head: &RequestHead<'_>, rewrite: &RequestRewrite<'_>) -> usize {
     // The constant covers the request line's fixed parts, Host, the four fields for the backend with the
-    // longest address, framing and Connection.
+    // longest address, framing, Connection and the names of conditions.
     [
         head.method_name.len(),
         head.target.path().len(),
         head.target.query().map_or(0, <[u8]>::len),
         head.authority.as_bytes().len().saturating_mul(2),
         rewrite.host.map_or(0, <[u8]>::len),
+        rewrite.fetch.and_then(|fetch| fetch.if_none_match).map_or(0, <[u8]>::len),
+        rewrite.fetch.and_then(|fetch| fetch.if_modified_since).map_or(0, <[u8]>::len),
         fields_room(&head.fields),
     ]
     .into_iter()
-    .fold(384, usize::saturating_add)
+    .fold(448, usize::saturating_add)
 }
 
 /// Writes the head for the backend.
@@ -69,10 +83,21 @@ pub fn request(
     let authority = head.authority.as_bytes();
     field(out, b"Host", rewrite.host.unwrap_or(authority))?;
     for (name, value) in head.fields.end_to_end().filter(|(name, _)| !REBUILT.has(name)) {
+        if rewrite.fetch.is_some() && SELECTING.has(name) {
+            continue;
+        }
         if head.method == Method::Options && name.eq_ignore_ascii_case(b"max-forwards") {
             max_forwards(out, name, value)?;
         } else {
             field(out, name, value)?;
+        }
+    }
+    if let Some(fetch) = rewrite.fetch {
+        if let Some(tag) = fetch.if_none_match {
+            field(out, b"If-None-Match", tag)?;
+        }
+        if let Some(date) = fetch.if_modified_since {
+            field(out, b"If-Modified-Since", date)?;
         }
     }
     forwarded_for(head, rewrite.client, out)?;
@@ -108,6 +133,16 @@ static REBUILT: Names<6> = Names::new([
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-forwarded-host",
+]);
+
+/// Fields that ask for a part, or for an answer under a condition (RFC 9110 sections 13.1 and 14.2).
+static SELECTING: Names<6> = Names::new([
+    b"range",
+    b"if-range",
+    b"if-match",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-unmodified-since",
 ]);
 
 /// The addresses that came with the request and the client's own, in one line.

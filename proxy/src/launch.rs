@@ -1,0 +1,312 @@
+//! From a configuration to workers on their lcores: EAL, pools, ports, rings, threads, and back.
+
+mod eal;
+mod seed;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crossbeam::queue::ArrayQueue;
+use levee_dpdk::{Clock, Eal, Granted, Offloads, Pool, Port, PortConfig, Queues, Rss, Sizes, Usage};
+use miette::{IntoDiagnostic, WrapErr, miette};
+
+use crate::config::Config;
+use crate::control::ControlPlane;
+use crate::log::Log;
+use crate::metrics::Published;
+use crate::offload::Devices;
+use crate::report::Report;
+use crate::steer::Steering;
+use crate::worker::{Control, Mate, PortQueues, Time, Tx, Worker};
+use seed::Seed;
+
+/// Serves as `config` says until SIGINT or SIGTERM; then says on standard output, as one line of JSON, what
+/// was done and whether all packet memory came back.
+///
+/// # Errors
+/// What could not be started; a worker that died; packet memory that did not come back.
+pub fn run(mut config: Config) -> miette::Result<()> {
+    start_log(&config);
+    let offers = seed::offers(&config)?;
+    let keys: Arc<[_]> = config.certificates.drain(..).map(|certificate| certificate.key).collect();
+    let config = Arc::new(config);
+    let eal = start_eal(&config)?;
+    let workers = config.workers.lcores.len();
+    let pools =
+        (0..workers).map(|worker| create_pool(&eal, &config, worker)).collect::<miette::Result<Vec<_>>>()?;
+    let mut devices = Devices::open(&eal, &config, &pools)?;
+    let mut ports = start_ports(&eal, &config, &pools)?;
+    let control = Arc::new(Control::default());
+    let published: Vec<_> = (0..workers).map(|_| Arc::new(Published::default())).collect();
+    let events: Vec<_> = match config.log.access.is_some() || config.tls.keylog.is_some() {
+        true => (0..workers).map(|_| Arc::new(ArrayQueue::new(EVENTS))).collect(),
+        false => Vec::new(),
+    };
+    let mut plane = ControlPlane::new(&config, published.clone(), events.clone())?;
+    let secret = random()?;
+    let time = Time { clock: Clock::new(&eal), started_unix_ms: unix_ms() };
+    let mut mates = mesh(&eal, workers)?;
+    let alive = Arc::new(AtomicUsize::new(workers));
+    let mut threads = Vec::with_capacity(workers);
+    for (worker, &cpu) in config.workers.lcores.iter().enumerate().rev() {
+        let number = u16::try_from(worker).into_diagnostic()?;
+        let seed = Seed {
+            config: Arc::clone(&config),
+            keys: Arc::clone(&keys),
+            offers: offers.clone(),
+            interfaces: ports
+                .iter()
+                .zip(&config.ports)
+                .map(|(port, config)| port.interface(config))
+                .collect(),
+            memory: pools[worker].clone(),
+            queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
+            crypto: devices.pairs_of(worker),
+            steering: Steering::new(number, rules(&ports, number, workers)),
+            log: events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
+            time,
+            secret,
+        };
+        let (control, published, alive) =
+            (Arc::clone(&control), Arc::clone(&published[worker]), Arc::clone(&alive));
+        let mates = mates.pop().unwrap_or_default();
+        let body = move || {
+            let guard = Leaving(alive);
+            let report = seed.grow(mates, control, published).map(Worker::run);
+            drop(guard);
+            report
+        };
+        let name = format!("levee-worker-{worker}");
+        threads.push(eal.launch(usize::from(cpu), &name, body).into_diagnostic()?);
+    }
+    announce(&config, &ports);
+    plane.watch(|| alive.load(Ordering::Relaxed) < workers);
+    control.stop.store(true, Ordering::Relaxed);
+    let mut total = Report::default();
+    for thread in threads {
+        let report = thread.join().map_err(|_| miette!("a worker panicked"))?;
+        total.merge(&report?);
+    }
+    plane.write_events();
+    drop(devices);
+    for port in ports {
+        port.port.close().map_err(|_| miette!("a port is still in use"))?;
+    }
+    finish(&total, &pools)
+}
+
+/// A port that is started.
+struct Started {
+    port: Port,
+    mac: [u8; 6],
+    granted: Granted,
+    /// By queue; taken by the workers.
+    rx: Vec<Option<levee_dpdk::RxQueue>>,
+    tx: Vec<Option<levee_dpdk::TxQueue>>,
+}
+
+impl Started {
+    fn new(port: Port, queues: Queues) -> miette::Result<Self> {
+        Ok(Self {
+            mac: port.mac().into_diagnostic()?,
+            port,
+            granted: queues.granted,
+            rx: queues.rx.into_iter().map(Some).collect(),
+            tx: queues.tx.into_iter().map(Some).collect(),
+        })
+    }
+
+    /// What the TCP stack has to know of it.
+    fn interface(&self, config: &crate::config::Port) -> levee_tcp::InterfaceConfig {
+        let offloads = self.granted.offloads;
+        levee_tcp::InterfaceConfig {
+            mac: self.mac,
+            mtu: self.granted.mtu,
+            addresses: config.addresses.clone(),
+            gateway: config.gateway,
+            tx_checksum: offloads.tx_checksum,
+            rx_checksum: offloads.rx_checksum,
+            tso: (offloads.tso && offloads.tx_checksum).then_some(TSO_BYTES),
+        }
+    }
+
+    /// The queues of `worker`.
+    fn queues_of(&mut self, worker: usize) -> PortQueues {
+        let queues = self.tx.len().max(1);
+        PortQueues {
+            rx: self.rx.get_mut(worker).and_then(Option::take),
+            tx: self.tx.get_mut(worker).and_then(Option::take).map_or(Tx::Via(worker % queues), Tx::Queue),
+            pending: VecDeque::with_capacity(PENDING),
+        }
+    }
+}
+
+/// Counts a worker out when its thread ends, by a panic too.
+struct Leaving(Arc<AtomicUsize>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Buffers of each kind that a worker keeps at hand.
+const POOL_CACHE: u32 = 256;
+/// Events a worker can be ahead of the control plane.
+const EVENTS: usize = 4096;
+/// Frames between two workers.
+const RING: u32 = 2048;
+/// Frames kept for a device that has no room: what the stack gives out in a turn, and what was left.
+const PENDING: usize = 1024;
+/// Payload of a TCP super-segment: an IPv4 packet holds at most 65,535 bytes with its headers.
+const TSO_BYTES: usize = 64_000;
+
+fn start_log(config: &Config) {
+    use crate::config::{LogFormat, LogLevel};
+    let level = match config.log.level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    // A subscriber that is there already is as good.
+    let _ = match config.log.format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    };
+}
+
+fn start_eal(config: &Config) -> miette::Result<Eal> {
+    use levee_dpdk::log::Level;
+    levee_dpdk::log::set_sink(|level, line| match level {
+        Level::Error => tracing::error!("DPDK: {line}"),
+        Level::Warning => tracing::warn!("DPDK: {line}"),
+        Level::Notice | Level::Info => tracing::info!("DPDK: {line}"),
+        Level::Debug => tracing::debug!("DPDK: {line}"),
+    });
+    let args = eal::arguments(config)?;
+    tracing::debug!(?args, "starting EAL");
+    Eal::init(&args).into_diagnostic().wrap_err("cannot start DPDK")
+}
+
+fn create_pool(eal: &Eal, config: &Config, worker: usize) -> miette::Result<Pool> {
+    let sizes = Sizes {
+        segments: u32::try_from(config.workers.segments).into_diagnostic()?,
+        records: u32::try_from(config.workers.records).into_diagnostic()?,
+        references: u32::try_from(config.workers.references).into_diagnostic()?,
+        cache: POOL_CACHE,
+    };
+    Pool::create(eal, &format!("levee-{worker}"), sizes, None).into_diagnostic()
+}
+
+fn start_ports(eal: &Eal, config: &Config, pools: &[Pool]) -> miette::Result<Vec<Started>> {
+    let workers = u16::try_from(pools.len()).into_diagnostic()?;
+    config
+        .ports
+        .iter()
+        .map(|wanted| {
+            let mut port = Port::by_name(eal, wanted.device.name()).into_diagnostic()?;
+            let info = port.info().into_diagnostic()?;
+            let queues = wanted.queues.unwrap_or(workers).min(workers);
+            let asked = Offloads {
+                rx_checksum: wanted.offloads.checksum,
+                tx_checksum: wanted.offloads.checksum,
+                tso: wanted.offloads.tso,
+                ..Offloads::ALL
+            };
+            let port_config = PortConfig {
+                rx_queues: queues.min(info.max_rx_queues),
+                tx_queues: workers.min(info.max_tx_queues),
+                rx_descriptors: wanted.rx_descriptors,
+                tx_descriptors: wanted.tx_descriptors,
+                mtu: wanted.mtu,
+                asked,
+                ..PortConfig::default()
+            };
+            let queues = port.start(&port_config, pools).into_diagnostic()?;
+            tracing::info!(port = wanted.name, driver = info.driver, granted = ?queues.granted, "port started");
+            Started::new(port, queues)
+        })
+        .collect()
+}
+
+/// The rule by which each port's flows belong to workers.
+fn rules(ports: &[Started], _worker: u16, workers: usize) -> Vec<Rss> {
+    if workers == 1 {
+        return Vec::new();
+    }
+    let everyone = u16::try_from(workers).unwrap_or(u16::MAX);
+    let own =
+        |port: &Started| port.granted.rss.clone().filter(|_| usize::from(port.granted.rx_queues) == workers);
+    ports.iter().map(|port| own(port).unwrap_or_else(|| Rss::software(everyone))).collect()
+}
+
+/// Rings from each worker to each other.
+fn mesh(eal: &Eal, workers: usize) -> miette::Result<Vec<Vec<Option<Mate>>>> {
+    let mut to: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut from: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+    for source in 0..workers {
+        for target in 0..workers {
+            let ends = (source != target)
+                .then(|| levee_dpdk::ring(eal, &format!("levee-{source}-{target}"), RING).into_diagnostic())
+                .transpose()?;
+            let (producer, consumer) = ends.unzip();
+            to[source].push(producer);
+            from[target].push(consumer);
+        }
+    }
+    let pair = |(to, from): (Vec<Option<_>>, Vec<Option<_>>)| {
+        to.into_iter().zip(from).map(|(to, from)| Some(Mate { to: to?, from: from? })).collect()
+    };
+    Ok(to.into_iter().zip(from).map(pair).collect())
+}
+
+fn announce(config: &Config, ports: &[Started]) {
+    for (port, config) in ports.iter().zip(&config.ports) {
+        let link = port.port.link().is_ok_and(|link| link.up);
+        tracing::info!(port = config.name, mac = ?port.mac, link, "ready");
+    }
+    for listener in &config.listeners {
+        tracing::info!(address = %listener.address, service = ?listener.service, "listening");
+    }
+    eprintln!("levee is ready");
+}
+
+/// Says what was done, and whether all packet memory came back.
+fn finish(total: &Report, pools: &[Pool]) -> miette::Result<()> {
+    let mut leaks = Usage::default();
+    for pool in pools {
+        let usage = pool.usage();
+        leaks.segments += usage.segments;
+        leaks.records += usage.records;
+        leaks.references += usage.references;
+    }
+    let line = serde_json::json!({
+        "leaks": { "segments": leaks.segments, "records": leaks.records, "references": leaks.references },
+        "connections": total.connections,
+        "counters": total.counters,
+    });
+    println!("{line}");
+    match leaks == Usage::default() {
+        true => Ok(()),
+        false => Err(miette!("packet memory did not come back: {leaks:?}")),
+    }
+}
+
+fn random() -> miette::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret)).into_diagnostic()?;
+    Ok(secret)
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,174 @@
+//! What a worker is made of: a [`Seed`] is sent to its thread and grows there, since most of a worker
+//! never leaves its thread.
+
+use std::sync::Arc;
+
+use levee_buf::Memory;
+use levee_crypto::{EngineKind, KeyId, PrivateKey};
+use levee_dpdk::Pool;
+use levee_dpdk::crypto::QueuePair;
+use levee_tcp::{InterfaceConfig, Stack};
+use levee_tls::{CertificateEntry, Server, ServerConfig};
+use miette::{IntoDiagnostic, miette};
+
+use crate::config::{Config, EngineChoice, Service, Version};
+use crate::host::Host;
+use crate::log::{Event, Log, Secret};
+use crate::metrics::Published;
+use crate::offload::Offload;
+use crate::session::{Crypto, KeyLog, Parts, Sessions};
+use crate::steer::Steering;
+use crate::worker::{Control, Mate, PortQueues, Time, Worker};
+
+/// What one worker grows from.
+pub(super) struct Seed {
+    pub(super) config: Arc<Config>,
+    /// By `KeyId`.
+    pub(super) keys: Arc<[PrivateKey]>,
+    /// What each listener offers; `None` where it is plain.
+    pub(super) offers: Vec<Option<Arc<ServerConfig>>>,
+    pub(super) interfaces: Vec<InterfaceConfig>,
+    pub(super) memory: Pool,
+    pub(super) queues: Vec<PortQueues>,
+    /// Queue pairs of the crypto devices.
+    pub(super) crypto: Vec<QueuePair>,
+    pub(super) steering: Steering,
+    pub(super) log: Log,
+    pub(super) time: Time,
+    pub(super) secret: [u8; 32],
+}
+
+impl Seed {
+    /// The worker, on its own thread.
+    pub(super) fn grow(
+        self,
+        mates: Vec<Option<Mate>>,
+        control: Arc<Control>,
+        published: Arc<Published>,
+    ) -> miette::Result<Worker> {
+        let config = self.config;
+        let aead = Offload::new(self.crypto, 2 * config.workers.connections);
+        let stack = stack(&config, self.interfaces, self.secret, self.memory.clone())?;
+        let sessions = Sessions::new(Parts {
+            tls: self
+                .offers
+                .into_iter()
+                .map(|offer| Some(Server::new(offer?, config.limits.handshakes)))
+                .collect(),
+            crypto: crypto(&config, &self.keys, Box::new(aead), &self.log)?,
+            cache: cache(&config, self.secret, self.memory.clone()),
+            memory: self.memory.clone(),
+            steering: self.steering.clone(),
+            log: self.log,
+            now: self.time.now(),
+            config: Arc::clone(&config),
+        });
+        Ok(Worker {
+            host: Host::new(stack, sessions),
+            memory: self.memory,
+            queues: self.queues,
+            mates,
+            steering: self.steering,
+            time: self.time,
+            control,
+            published,
+            shutdown_ns: u64::try_from(config.timeouts.shutdown.as_nanos()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// A TCP stack with the listeners of the configuration open.
+fn stack<M: Memory>(
+    config: &Config,
+    interfaces: Vec<InterfaceConfig>,
+    secret: [u8; 32],
+    memory: M,
+) -> miette::Result<Stack<M>> {
+    let tcp = levee_tcp::Config {
+        syn_entries: config.limits.half_open,
+        recv_buffer: config.limits.receive_buffer_bytes,
+        send_buffer: config.limits.send_buffer_bytes,
+        ..levee_tcp::Config::new(interfaces, config.workers.connections, secret)
+    };
+    let mut stack = Stack::new(tcp, memory).map_err(|error| miette!("the TCP stack refuses: {error:?}"))?;
+    for (tag, listener) in config.listeners.iter().enumerate() {
+        let tag = u16::try_from(tag).into_diagnostic()?;
+        stack
+            .listen(listener.address, tag, config.workers.connections)
+            .map_err(|error| miette!("cannot listen on {}: {error:?}", listener.address))?;
+    }
+    Ok(stack)
+}
+
+/// What each listener offers.
+pub(super) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerConfig>>>> {
+    let offer = |service: &Service| {
+        let Service::Https { certificates, alpn } = service else { return Ok(None) };
+        let entries = certificates.iter().map(|&index| {
+            Ok(CertificateEntry {
+                chain: config.certificates[index].chain.clone(),
+                key: KeyId(u16::try_from(index).into_diagnostic()?),
+            })
+        });
+        let suites = config.tls.suites.iter().filter_map(|suite| {
+            levee_tls::Suite::ALL.iter().copied().find(|each| each.code() == suite.code())
+        });
+        let version = |version: &Version| match version {
+            Version::Tls12 => levee_tls::Version::Tls12,
+            Version::Tls13 => levee_tls::Version::Tls13,
+        };
+        let options = levee_tls::Options {
+            versions: config.tls.versions.iter().map(version).collect(),
+            suites: suites.collect(),
+            groups: config.tls.groups.clone(),
+            alpn: alpn.clone(),
+            ..levee_tls::Options::default()
+        };
+        let offer = ServerConfig::new(entries.collect::<miette::Result<_>>()?, options);
+        offer
+            .map(|offer| Some(Arc::new(offer)))
+            .map_err(|error| miette!("TLS refuses the configuration: {error:?}"))
+    };
+    config.listeners.iter().map(|listener| offer(&listener.service)).collect()
+}
+
+fn crypto<M: Memory>(
+    config: &Config,
+    keys: &[PrivateKey],
+    aead: Box<dyn levee_crypto::Aead<M>>,
+    log: &Log,
+) -> miette::Result<Crypto<M>> {
+    let kind = match config.tls.engine {
+        EngineChoice::Auto => EngineKind::Auto,
+        EngineChoice::AwsLc => EngineKind::AwsLc,
+        EngineChoice::RustCrypto => EngineKind::RustCrypto,
+    };
+    let log = log.clone();
+    let keylog = config.tls.keylog.is_some().then(|| -> KeyLog {
+        Box::new(move |label, client_random, secret| {
+            log.say(Event::Secret(Secret::new(label, *client_random, secret)));
+        })
+    });
+    let engine = levee_crypto::engine(kind, keys, config.limits.handshakes);
+    Ok(Crypto {
+        engine: engine.map_err(|error| miette!("the public-key engine refuses a key: {error:?}"))?,
+        aead,
+        random: Box::new(levee_crypto::SystemRandom),
+        counters: levee_tls::Counters::default(),
+        keylog,
+    })
+}
+
+fn cache<M: Memory>(config: &Config, secret: [u8; 32], memory: M) -> Option<levee_cache::Store<M>> {
+    let cache = config.cache?;
+    let limits = levee_cache::Limits {
+        bytes: usize::try_from(cache.bytes).unwrap_or(usize::MAX),
+        entry_bytes: usize::try_from(cache.entry_bytes).unwrap_or(usize::MAX),
+        entries: cache.entries,
+        fills: cache.fills,
+        waiters: cache.waiters,
+    };
+    let mut key = [0; 16];
+    key.copy_from_slice(&secret[..16]);
+    Some(levee_cache::Store::new(limits, key, memory))
+}

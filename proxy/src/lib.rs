@@ -1,0 +1,36 @@
+//! The proxy: from a configuration file to workers on their lcores.
+//!
+//! | file | job |
+//! |---|---|
+//! | `config` | a TOML file becomes a checked `Config`, or all that is wrong with it |
+//! | `launch` | EAL, ports, pools, workers: the whole topology in one place |
+//! | `worker` | the loop of an lcore: burst in, host, burst out |
+//! | `host` | an lcore's stack and sessions, without devices or a clock |
+//! | `session` | connections: TCP, TLS and HTTP meet |
+//! | `upstream` | connections to backends, and which server is chosen |
+//! | `route` | which backend a request goes to |
+//! | `offload` | AEAD by DPDK cryptodev |
+//! | `steer` | which lcore owns a flow |
+//! | `control` | signals, status line, log files |
+//! | `metrics`, `report`, `log` | what is counted, and said to people |
+//! | `slab`, `deadlines` | tables of fixed size |
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod launch;
+
+mod control;
+mod deadlines;
+mod host;
+mod log;
+mod metrics;
+mod offload;
+mod report;
+mod route;
+mod session;
+mod slab;
+mod steer;
+mod upstream;
+mod worker;
+
+pub use report::Report;

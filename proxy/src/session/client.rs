@@ -1,0 +1,138 @@
+//! A client connection: `Client` and what it is doing.
+
+use std::net::SocketAddr;
+
+use levee_buf::Memory;
+use levee_http::h1::HeadScanner;
+use levee_tcp::ConnId;
+
+use super::exchange::Exchange;
+use crate::slab::Key;
+
+/// A connection that a client opened.
+pub(super) struct Client<M: Memory> {
+    pub(super) conn: ConnId,
+    /// Index in the configuration's listeners.
+    pub(super) listener: u16,
+    pub(super) peer: SocketAddr,
+    /// `None` on a plain listener.
+    pub(super) tls: Option<levee_tls::Connection<M>>,
+    /// Bytes taken from TCP whose room has not been given back to the peer's window.
+    pub(super) received: usize,
+    /// Plain bytes from the client, not yet made use of.
+    pub(super) inbound: M::Chain,
+    /// Plain bytes for the client, not yet sealed.
+    pub(super) outbound: M::Chain,
+    pub(super) scanner: HeadScanner,
+    pub(super) phase: Phase<M>,
+    pub(super) requests: u64,
+    /// The client will send no more.
+    pub(super) peer_done: bool,
+    /// Bytes moved since the deadline was last set.
+    pub(super) progress: bool,
+    /// In the list of clients to be looked at.
+    pub(super) touched: bool,
+}
+
+/// What a client connection is doing.
+pub(super) enum Phase<M: Memory> {
+    /// The TLS handshake; counted against the limit of those.
+    Handshake,
+    /// Reading the head of a request, or waiting for one.
+    Request,
+    /// Answering one.
+    Exchange(Exchange<M>),
+    /// Passing bytes both ways after an upgrade.
+    Tunnel(Key),
+    /// Sending what is left, then our end of the stream.
+    Closing,
+    /// All is sent: waiting for the client to close, so that it reads our last bytes before a reset
+    /// could take them away (RFC 9112 section 9.6).
+    Lingering,
+}
+
+/// What a client connection waits for, each with its timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    Handshake,
+    RequestHead,
+    RequestBody,
+    ResponseTaken,
+    Keepalive,
+    Tunnel,
+    Linger,
+}
+
+impl Wait {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Handshake,
+        Self::RequestHead,
+        Self::RequestBody,
+        Self::ResponseTaken,
+        Self::Keepalive,
+        Self::Tunnel,
+        Self::Linger,
+    ];
+
+    /// Whether bytes that move start the wait anew. Heads and handshakes are to be there as a whole in
+    /// their time: else a byte a second holds a connection for ever.
+    pub(super) const fn restarts(self) -> bool {
+        matches!(self, Self::RequestBody | Self::ResponseTaken | Self::Tunnel)
+    }
+}
+
+impl<M: Memory> Client<M> {
+    pub(super) fn new(
+        conn: ConnId,
+        listener: u16,
+        peer: SocketAddr,
+        tls: Option<levee_tls::Connection<M>>,
+    ) -> Self {
+        let phase = if tls.is_some() { Phase::Handshake } else { Phase::Request };
+        Self {
+            conn,
+            listener,
+            peer,
+            tls,
+            received: 0,
+            inbound: M::Chain::default(),
+            outbound: M::Chain::default(),
+            scanner: HeadScanner::default(),
+            phase,
+            requests: 0,
+            peer_done: false,
+            progress: false,
+            touched: false,
+        }
+    }
+
+    /// Bytes for the client wait here or in TLS.
+    pub(super) fn has_output(&self) -> bool {
+        !levee_buf::Pieces::is_empty(&self.outbound)
+            || self.tls.as_ref().is_some_and(levee_tls::Connection::wants_write)
+    }
+
+    /// What the connection waits for on the client's side; `None` when it is the backend's turn.
+    pub(super) fn wait(&self) -> Option<Wait> {
+        match &self.phase {
+            Phase::Handshake => Some(Wait::Handshake),
+            Phase::Lingering => Some(Wait::Linger),
+            Phase::Tunnel(_) => Some(Wait::Tunnel),
+            Phase::Closing => Some(Wait::ResponseTaken),
+            _ if self.has_output() => Some(Wait::ResponseTaken),
+            Phase::Request if levee_buf::Pieces::is_empty(&self.inbound) => Some(Wait::Keepalive),
+            Phase::Request => Some(Wait::RequestHead),
+            Phase::Exchange(exchange) if exchange.wants_request_body() => Some(Wait::RequestBody),
+            Phase::Exchange(_) => None,
+        }
+    }
+
+    /// The backend connection it is tied to.
+    pub(super) const fn upstream(&self) -> Option<Key> {
+        match &self.phase {
+            Phase::Tunnel(upstream) => Some(*upstream),
+            Phase::Exchange(exchange) => exchange.upstream(),
+            _ => None,
+        }
+    }
+}

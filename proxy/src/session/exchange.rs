@@ -1,0 +1,319 @@
+//! A request under way: `Exchange`, its stages, and the bodies that move through them.
+
+use levee_buf::{Chain, Memory, Pieces};
+use levee_cache::{EntryId, FillId};
+use levee_http::h1::{Body, BodyRead, HeadScanner, encode};
+use levee_http::{Length, Method, Reason, Version};
+use levee_tcp::Stack;
+
+use super::Sessions;
+use super::backend::Letdown;
+use super::client::Phase;
+use crate::metrics::Counter;
+use crate::slab::Key;
+
+/// One request and its answer.
+pub(super) struct Exchange<M: Memory> {
+    /// The request's head as received: for a second try, and for the cache.
+    pub(super) head: M::Chain,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    /// Index in the configuration's backends; of no meaning for answers of our own.
+    pub(super) backend: u16,
+    /// How the request's body came.
+    pub(super) length: Length,
+    pub(super) body: Body,
+    pub(super) body_done: bool,
+    pub(super) body_bytes: u64,
+    pub(super) upgrade: bool,
+    pub(super) expect_continue: bool,
+    /// Whether the client's connection can take another request afterwards.
+    pub(super) keep_alive: bool,
+    pub(super) retries_left: u32,
+    pub(super) stage: Stage,
+    /// The response is being fetched into the cache.
+    pub(super) fill: Option<FillId>,
+    /// The entry that the fetch may confirm by a 304.
+    pub(super) stale: Option<EntryId>,
+    /// Interim responses passed on.
+    pub(super) interim: u8,
+    /// The answer came out of the cache.
+    pub(super) cached: bool,
+    pub(super) status: u16,
+    pub(super) sent: u64,
+    pub(super) started_ns: u64,
+}
+
+/// How far the answer is.
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    /// Waiting for another client's fetch into the cache.
+    Parked,
+    /// The request is with a backend; no head of a response yet.
+    Requested(Key),
+    /// The response's body comes from a backend.
+    Relaying {
+        /// The connection.
+        upstream: Key,
+        /// How its end is found.
+        body: Body,
+        /// Whether it leaves in chunks.
+        chunked: bool,
+        /// Whether the backend's connection lives on.
+        reusable: bool,
+    },
+    /// The body comes out of the cache.
+    Cached {
+        /// Pinned.
+        entry: EntryId,
+        /// Bytes already queued.
+        at: u64,
+        /// Bytes in all.
+        end: u64,
+    },
+    /// The whole answer is queued.
+    Answered,
+}
+
+impl<M: Memory> Exchange<M> {
+    /// The request's body has not all arrived.
+    pub(super) const fn wants_request_body(&self) -> bool {
+        !self.body_done
+    }
+
+    /// A part of the answer is on its way.
+    pub(super) const fn has_begun(&self) -> bool {
+        matches!(self.stage, Stage::Relaying { .. } | Stage::Cached { .. })
+    }
+
+    pub(super) const fn upstream(&self) -> Option<Key> {
+        match self.stage {
+            Stage::Requested(upstream) | Stage::Relaying { upstream, .. } => Some(upstream),
+            _ => None,
+        }
+    }
+
+    /// Whether another server may be asked.
+    ///
+    /// RFC 9110 section 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." What never
+    /// left (`unsent`) was not tried. A body that was passed on is not there any more.
+    pub(super) const fn may_retry(&mut self, unsent: bool) -> bool {
+        let repeatable = self.method.is_idempotent() || unsent;
+        if self.retries_left == 0 || !repeatable || self.body_bytes > 0 {
+            return false;
+        }
+        self.retries_left -= 1;
+        true
+    }
+}
+
+impl<M: Memory> Sessions<M> {
+    /// Moves bodies; true when the exchange is over and the client can be looked at again.
+    pub(super) fn advance_exchange(&mut self, key: Key, stack: &mut Stack<M>) -> bool {
+        if !self.advance_request_body(key, stack) {
+            return true;
+        }
+        let Some(exchange) = self.exchange(key) else { return true };
+        match exchange.stage {
+            Stage::Parked => false,
+            Stage::Requested(upstream) => self.read_response(key, upstream, stack),
+            Stage::Relaying { upstream, body, chunked, reusable } => {
+                self.relay_body(key, upstream, body, chunked, reusable, stack)
+            }
+            Stage::Cached { entry, at, end } => self.serve_cached(key, entry, at, end),
+            Stage::Answered => {
+                self.finish_exchange(key, stack);
+                true
+            }
+        }
+    }
+
+    /// Passes what arrived of the request's body on to the backend; false when that ended the exchange.
+    fn advance_request_body(&mut self, key: Key, stack: &mut Stack<M>) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let Phase::Exchange(exchange) = &mut client.phase else { return false };
+        let mut upstream = exchange.upstream().and_then(|upstream| self.upstreams.get_mut(upstream));
+        while !exchange.body_done && !matches!(exchange.stage, Stage::Parked | Stage::Answered) {
+            match exchange.body.read(&self.memory, &mut client.inbound) {
+                Ok(BodyRead::Data(data)) => {
+                    exchange.body_bytes = exchange.body_bytes.saturating_add(data.len() as u64);
+                    if exchange.body_bytes > self.config.limits.request_body_bytes {
+                        self.counters.count(Counter::BodyTooLarge);
+                        self.answer_error(key, 413, stack);
+                        return false;
+                    }
+                    let Some(upstream) = &mut upstream else { continue };
+                    let framed = match exchange.length {
+                        Length::Chunked => encode::chunk(&self.memory, data),
+                        _ => Ok(data),
+                    };
+                    let Ok(framed) = framed else {
+                        self.counters.count(Counter::ShedMemory);
+                        self.answer_error(key, 503, stack);
+                        return false;
+                    };
+                    upstream.outbound.append(framed);
+                }
+                Ok(BodyRead::More) => {
+                    if client.peer_done {
+                        self.drop_client(key, stack);
+                        return false;
+                    }
+                    break;
+                }
+                Ok(BodyRead::End) => {
+                    exchange.body_done = true;
+                    if exchange.length == Length::Chunked
+                        && let Some(upstream) = &mut upstream
+                        && encode::last_chunk(&self.memory, &mut upstream.outbound).is_err()
+                    {
+                        self.counters.count(Counter::ShedMemory);
+                        self.answer_error(key, 503, stack);
+                        return false;
+                    }
+                }
+                Err(rejection) if rejection.reason == Reason::MemoryExhausted => {
+                    self.touch(key);
+                    break;
+                }
+                Err(rejection) => {
+                    self.counters.count(Counter::Rejected);
+                    exchange.keep_alive = false;
+                    self.answer_error(key, rejection.status, stack);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Passes what arrived of the response's body on to the client, and into the cache.
+    fn relay_body(
+        &mut self,
+        key: Key,
+        upstream_key: Key,
+        mut body: Body,
+        chunked: bool,
+        reusable: bool,
+        stack: &mut Stack<M>,
+    ) -> bool {
+        loop {
+            let (Some(client), Some(upstream)) =
+                (self.clients.get_mut(key), self.upstreams.get_mut(upstream_key))
+            else {
+                return false;
+            };
+            let Phase::Exchange(exchange) = &mut client.phase else { return false };
+            let read = body.read(&self.memory, &mut upstream.inbound);
+            exchange.stage = Stage::Relaying { upstream: upstream_key, body, chunked, reusable };
+            match read {
+                Ok(BodyRead::Data(mut data)) => {
+                    exchange.sent = exchange.sent.saturating_add(data.len() as u64);
+                    if let (Some(fill), Some(cache)) = (exchange.fill, &mut self.cache)
+                        && !cache.append(fill, &mut data)
+                    {
+                        exchange.fill = None;
+                    }
+                    let framed = if chunked { encode::chunk(&self.memory, data) } else { Ok(data) };
+                    let Ok(framed) = framed else {
+                        self.counters.count(Counter::ShedMemory);
+                        self.drop_client(key, stack);
+                        return false;
+                    };
+                    client.outbound.append(framed);
+                }
+                Ok(BodyRead::More) if upstream.fin => match body.finish() {
+                    Ok(()) => break,
+                    Err(_) => {
+                        self.let_down(key, upstream_key, Letdown::Lost, stack);
+                        return false;
+                    }
+                },
+                Ok(BodyRead::More) => return false,
+                Ok(BodyRead::End) => break,
+                Err(rejection) if rejection.reason == Reason::MemoryExhausted => {
+                    self.touch(key);
+                    return false;
+                }
+                Err(_) => {
+                    self.let_down(key, upstream_key, Letdown::Invalid, stack);
+                    return false;
+                }
+            }
+        }
+        self.finish_response(key, upstream_key, chunked, reusable, stack);
+        true
+    }
+
+    /// The response's body has ended at the backend.
+    pub(super) fn finish_response(
+        &mut self,
+        key: Key,
+        upstream: Key,
+        chunked: bool,
+        reusable: bool,
+        stack: &mut Stack<M>,
+    ) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Phase::Exchange(exchange) = &mut client.phase else { return };
+        if chunked && encode::last_chunk(&self.memory, &mut client.outbound).is_err() {
+            self.counters.count(Counter::ShedMemory);
+            self.drop_client(key, stack);
+            return;
+        }
+        let complete = exchange.body_done;
+        exchange.stage = Stage::Answered;
+        self.finish_fill(key);
+        self.finish_upstream(upstream, reusable && complete, stack);
+    }
+
+    /// The answer is queued: the client's connection goes on to the next request, or ends.
+    pub(super) fn finish_exchange(&mut self, key: Key, stack: &mut Stack<M>) {
+        self.log_access(key);
+        let draining = self.draining;
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Phase::Exchange(exchange) = &client.phase else { return };
+        let goes_on = exchange.keep_alive && exchange.body_done && !client.peer_done && !draining;
+        client.scanner = HeadScanner::default();
+        self.end_exchange_of(key, stack);
+        self.set_phase(key, if goes_on { Phase::Request } else { Phase::Closing });
+    }
+
+    /// Gives back what the client's exchange holds: its backend connection, its place in the cache.
+    pub(super) fn end_exchange_of(&mut self, key: Key, stack: &mut Stack<M>) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let upstream = client.upstream();
+        if let Phase::Exchange(exchange) = &mut client.phase {
+            let fill = exchange.fill.take();
+            let pinned = match exchange.stage {
+                Stage::Cached { entry, .. } => Some(entry),
+                _ => None,
+            };
+            exchange.stage = Stage::Answered;
+            if let Some(cache) = &mut self.cache {
+                if let Some(fill) = fill {
+                    cache.abandon(fill);
+                }
+                if let Some(entry) = pinned {
+                    cache.release(entry);
+                }
+            }
+        }
+        if let Some(upstream) = upstream {
+            self.drop_upstream(upstream, stack);
+        }
+    }
+
+    pub(super) fn exchange(&mut self, key: Key) -> Option<&mut Exchange<M>> {
+        match &mut self.clients.get_mut(key)?.phase {
+            Phase::Exchange(exchange) => Some(exchange),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_stage(&mut self, key: Key, stage: Stage) {
+        if let Some(exchange) = self.exchange(key) {
+            exchange.stage = stage;
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The loop of one lcore: burst in, stack and sessions, burst out.
+//!
+//! [`Worker::run`] reads as the data path. Everything it touches is its own; it meets other workers only in
+//! rings of one producer and one consumer, and the control plane only in two flags and a copy of its
+//! counters.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use levee_buf::{Chain as _, Memory as _, Pieces as _};
+use levee_dpdk::{
+    Chain, Clock, Consumer, Frame, MAX_BURST, Pool, Producer, Received, RxQueue, TxOffload, TxQueue,
+};
+use levee_tcp::{Checksums, Instant};
+
+use crate::host::Host;
+use crate::metrics::{Counter, Published};
+use crate::report::Report;
+use crate::session::Now;
+use crate::steer::{Owner, Steering};
+
+/// One lcore with its queues and its host.
+pub(crate) struct Worker {
+    pub(crate) host: Host<Pool>,
+    pub(crate) memory: Pool,
+    /// By port.
+    pub(crate) queues: Vec<PortQueues>,
+    /// By worker; the place of this one is `None`.
+    pub(crate) mates: Vec<Option<Mate>>,
+    pub(crate) steering: Steering,
+    pub(crate) time: Time,
+    pub(crate) control: Arc<Control>,
+    pub(crate) published: Arc<Published>,
+    /// How long requests under way may take after the signal to stop, in nanoseconds.
+    pub(crate) shutdown_ns: u64,
+}
+
+/// A worker's part of a port.
+pub(crate) struct PortQueues {
+    /// `None`: the port has fewer receive queues than there are workers; frames come from the others.
+    pub(crate) rx: Option<RxQueue>,
+    pub(crate) tx: Tx,
+    /// Frames that the device had no room for.
+    pub(crate) pending: VecDeque<Frame>,
+}
+
+/// How a worker's frames reach a port.
+pub(crate) enum Tx {
+    /// By a queue of its own.
+    Queue(TxQueue),
+    /// By that of this worker, since the port has fewer than there are workers.
+    Via(usize),
+}
+
+/// The rings between this worker and another.
+pub(crate) struct Mate {
+    pub(crate) to: Producer<Handed>,
+    pub(crate) from: Consumer<Handed>,
+}
+
+/// A frame on its way between workers.
+pub(crate) enum Handed {
+    /// Received by `port`, for the receiver's stack.
+    Received { port: u16, checksums: Checksums, chain: Chain },
+    /// To be sent on `port` by the receiver's queue.
+    Send { port: u16, frame: Frame },
+}
+
+/// What the control plane asks of the workers.
+#[derive(Default)]
+pub(crate) struct Control {
+    /// Finish and return.
+    pub(crate) stop: AtomicBool,
+}
+
+/// The clock of the loop: nanoseconds since the start, and the wall clock as of the start.
+#[derive(Clone, Copy)]
+pub(crate) struct Time {
+    pub(crate) clock: Clock,
+    /// Milliseconds since 1970 when the clock was zero.
+    pub(crate) started_unix_ms: u64,
+}
+
+impl Time {
+    pub(crate) fn now(&self) -> Now {
+        let nanoseconds = self.clock.now();
+        Now { instant: Instant(nanoseconds), unix_ms: self.started_unix_ms + nanoseconds / 1_000_000 }
+    }
+}
+
+/// A port with more frames than this waiting is full: TCP keeps the rest until it takes them.
+const PENDING: usize = 256;
+/// Turns between copies of the counters for the control plane.
+const PUBLISH_EVERY: u64 = 4096;
+/// Turns without a frame after which the CPU is offered to others.
+const YIELD_AFTER: u64 = 256;
+/// After the last connection has ended, for its last frames to leave.
+const FLUSH_NS: u64 = 2_000_000;
+
+impl Worker {
+    /// Runs until it is told to stop and the requests under way are answered.
+    pub(crate) fn run(mut self) -> Report {
+        let mut burst = Vec::with_capacity(MAX_BURST);
+        let mut handed = Vec::with_capacity(MAX_BURST);
+        let mut turns = 0_u64;
+        let mut idle = 0_u64;
+        let mut stopping: Option<u64> = None;
+        loop {
+            let now = self.time.now();
+            let received = self.receive(&mut burst, now) + self.take_over(&mut handed, now);
+            let may_send = self.queues.iter().all(|port| port.pending.len() < PENDING);
+            self.host.turn(now, received == 0, may_send);
+            let sent = self.send();
+
+            turns += 1;
+            idle = if received + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
+            self.count(received, sent);
+            if turns.is_multiple_of(PUBLISH_EVERY) || idle == YIELD_AFTER {
+                self.publish();
+            }
+            if idle > YIELD_AFTER {
+                std::thread::yield_now();
+            }
+            if self.control.stop.load(Ordering::Relaxed) {
+                let deadline = *stopping.get_or_insert_with(|| {
+                    self.host.drain();
+                    now.instant.0 + self.shutdown_ns
+                });
+                if self.host.sessions().clients() == 0 || now.instant.0 >= deadline {
+                    break;
+                }
+            }
+        }
+        self.finish()
+    }
+
+    /// Reads each port's queue once, and hands frames of other workers' flows over.
+    fn receive(&mut self, burst: &mut Vec<Received>, now: Now) -> usize {
+        let mut count = 0;
+        for port in 0..self.queues.len() {
+            let Some(rx) = &mut self.queues[port].rx else { continue };
+            count += rx.burst(burst);
+            for received in burst.drain(..) {
+                let checksums = match received.checksums {
+                    levee_dpdk::Checksums::Good => Checksums::Good,
+                    levee_dpdk::Checksums::Unknown => Checksums::Unknown,
+                    levee_dpdk::Checksums::Bad => Checksums::Bad,
+                };
+                let chain = received.chain;
+                self.host.counters().add(Counter::BytesReceived, chain.len() as u64);
+                let number = u16::try_from(port).unwrap_or(u16::MAX);
+                match self.steering.owner(port, &chain, received.rss_hash) {
+                    Owner::Own => self.host.receive(number, chain, checksums, now),
+                    Owner::Worker(owner) => {
+                        let handed = Handed::Received { port: number, checksums, chain };
+                        hand_over(&mut self.host, &mut self.mates, usize::from(owner), handed);
+                    }
+                    Owner::Everyone => {
+                        for mate in 0..self.mates.len() {
+                            if self.mates[mate].is_some()
+                                && let Some(chain) = copy(&self.memory, &chain)
+                            {
+                                let handed = Handed::Received { port: number, checksums, chain };
+                                hand_over(&mut self.host, &mut self.mates, mate, handed);
+                            }
+                        }
+                        self.host.receive(number, chain, checksums, now);
+                    }
+                }
+            }
+        }
+        count
+    }
+
+    /// Takes what other workers handed over.
+    fn take_over(&mut self, handed: &mut Vec<Handed>, now: Now) -> usize {
+        let mut count = 0;
+        for mate in self.mates.iter_mut().flatten() {
+            count += mate.from.pop_burst(handed);
+            for each in handed.drain(..) {
+                match each {
+                    Handed::Received { port, checksums, chain } => {
+                        self.host.receive(port, chain, checksums, now)
+                    }
+                    Handed::Send { port, frame } => {
+                        if let Some(port) = self.queues.get_mut(usize::from(port)) {
+                            port.pending.push_back(frame);
+                        }
+                    }
+                }
+            }
+        }
+        count
+    }
+
+    /// Gives the devices what the host has for them, as much as they take.
+    fn send(&mut self) -> usize {
+        while let Some(frame) = self.host.output().pop() {
+            let offload = TxOffload {
+                l2_len: frame.offload.l2_len.into(),
+                l3_len: frame.offload.l3_len.into(),
+                l4_len: frame.offload.l4_len.into(),
+                checksum: frame.offload.checksum,
+                tso_mss: frame.offload.tso_mss,
+            };
+            if let Some(port) = self.queues.get_mut(usize::from(frame.interface)) {
+                self.host.counters().add(Counter::BytesSent, frame.chain.len() as u64);
+                port.pending.push_back(Frame { chain: frame.chain, offload });
+            }
+        }
+        let mut sent = 0;
+        for (number, port) in self.queues.iter_mut().enumerate() {
+            match &mut port.tx {
+                Tx::Queue(queue) => {
+                    while !port.pending.is_empty() {
+                        let taken = queue.burst(&mut port.pending);
+                        sent += taken;
+                        if taken == 0 {
+                            break;
+                        }
+                    }
+                }
+                Tx::Via(owner) => {
+                    let Some(mate) = self.mates.get_mut(*owner).and_then(Option::as_mut) else { continue };
+                    let port_number = u16::try_from(number).unwrap_or(u16::MAX);
+                    while let Some(frame) = port.pending.pop_front() {
+                        if let Err(Handed::Send { frame, .. }) =
+                            mate.to.push(Handed::Send { port: port_number, frame })
+                        {
+                            port.pending.push_front(frame);
+                            break;
+                        }
+                        sent += 1;
+                    }
+                }
+            }
+        }
+        sent
+    }
+
+    fn count(&mut self, received: usize, sent: usize) {
+        let counters = self.host.counters();
+        counters.count(Counter::Turns);
+        if received == 0 {
+            counters.count(Counter::IdleTurns);
+        }
+        counters.add(Counter::FramesReceived, received as u64);
+        counters.add(Counter::FramesSent, sent as u64);
+    }
+
+    fn publish(&mut self) {
+        self.published.store(self.host.counters());
+        let stack = self.host.stack();
+        let connections = stack.connections();
+        let drops = levee_tcp::Reason::ALL.iter().map(|&reason| stack.counters()[reason]).sum();
+        self.published.connections.store(connections as u64, Ordering::Relaxed);
+        self.published.drops.store(drops, Ordering::Relaxed);
+    }
+
+    /// Ends what is left and says what was done.
+    fn finish(mut self) -> Report {
+        let left = self.host.sessions().clients();
+        self.host.abort_all();
+        let start = self.time.now().instant.0;
+        loop {
+            let now = self.time.now();
+            self.host.turn(now, true, true);
+            self.send();
+            if now.instant.0 >= start + FLUSH_NS {
+                break;
+            }
+        }
+        let copied = self.host.sessions().copied_records();
+        self.host.counters().add(Counter::PayloadCopies, copied);
+        for port in &self.queues {
+            if let Tx::Queue(queue) = &port.tx {
+                self.host.counters().add(Counter::PayloadCopies, queue.counters().linearised);
+            }
+        }
+        self.publish();
+        Report::of(&mut self.host, left)
+    }
+}
+
+fn hand_over(host: &mut Host<Pool>, mates: &mut [Option<Mate>], to: usize, handed: Handed) {
+    let taken = mates.get_mut(to).and_then(Option::as_mut).is_some_and(|mate| mate.to.push(handed).is_ok());
+    host.counters().count(if taken { Counter::FramesSteered } else { Counter::SteeringOverflow });
+}
+
+/// A copy of a small frame, for each of several to have its own.
+fn copy(memory: &Pool, frame: &Chain) -> Option<Chain> {
+    let mut copy = memory.alloc(frame.len())?;
+    frame.copy_to(0, copy.extend(frame.len())?);
+    Some(copy)
+}
