@@ -40,7 +40,8 @@
 //! - [`Serve`] has no precondition-failed: the fields that could fail are not applicable to a cache.
 //! - [`Store::head`] takes the caller's [`FieldTable`] and returns a true [`ResponseHead`], for the same
 //!   encoder that forwards a backend's; it is kept as the text of a head, parsed again on a hit.
-//! - [`Store::with_policy`], [`Store::forget`] and [`Store::shed`] are additions.
+//! - [`Store::with_policy`], [`Store::forget`], [`Store::invalidate`], [`Store::purge`] and [`Store::shed`] are
+//!   additions.
 //!
 //! # Bytes
 //!

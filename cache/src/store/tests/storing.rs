@@ -245,6 +245,18 @@ fn what_is_too_large_is_not_stored_and_bypasses_for_a_while() {
 }
 
 #[test]
+fn a_head_counts_towards_its_entry() {
+    for (entry_bytes, stored) in [(2175, false), (2176, true)] {
+        let mut bench = Bench::with(Limits { entry_bytes, ..LIMITS }, Policy::default());
+        let fill = bench.miss("/", &[]);
+        let head = response(200, &["Cache-Control: max-age=60"]);
+        let outcome = bench.answer(fill, &request("GET /", &[]), &head, b"");
+        assert_eq!(outcome.is_ok(), stored, "{entry_bytes}");
+        assert_eq!(bench.store.counters().not_stored(Reason::TooLarge), u64::from(!stored));
+    }
+}
+
+#[test]
 fn heads_and_keys_beyond_a_segment_are_not_stored() {
     let mut bench = Bench::with(Limits { bytes: 64 << 20, ..LIMITS }, Policy::default());
     let long = format!("/{}", "x".repeat(8000));
