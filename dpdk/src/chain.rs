@@ -413,3 +413,6 @@ fn narrow(n: usize) -> u16 {
 fn wide(n: usize) -> u32 {
     n as u32
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ const FUNCTIONS: [&str; 14] = [
     "rte_eth_(rx_burst|rx_queue_setup|tx_burst|tx_prepare|tx_queue_setup)",
     "rte_log_set_global_level",
     "rte_(mbuf_dynflag_register_bitnum|mempool_in_use_count)",
-    "rte_pktmbuf_(alloc|attach|free|free_bulk|pool_create)",
+    "rte_pktmbuf_(alloc|attach|attach_extbuf|ext_shinfo_init_helper|free|free_bulk|pool_create)",
     "rte_ring_(create_elem|free|sc_dequeue_elem|sp_enqueue_elem)",
 ];
 

@@ -39,6 +39,7 @@ fn devices_do_what_they_are_said_to_support() {
                     records_of_all_shapes(&mut pairs[1], &pool, algorithm);
                     sessions_are_bounded_and_come_back(&mut pairs[1], algorithm);
                     full_queue_gives_operations_back(&mut pairs[0], &pool, algorithm);
+                    none_overtakes(&mut pairs[0], &pool, algorithm);
                     costs(&mut pairs[1], &pool, algorithm);
                 } else {
                     assert_eq!(pairs[0].open_session(algorithm, &vec![1; algorithm.key_len()]), None);
@@ -236,6 +237,46 @@ fn full_queue_gives_operations_back(pair: &mut QueuePair, pool: &Pool, algorithm
     refused(&|operation| drop(pool.reference(&mut operation.text, 0..1)), pair, numbers);
     refused(&|operation| operation.into = Some(Chain::default()), pair, numbers);
     refused(&|operation| operation.session = SessionId(u32::MAX), pair, numbers);
+    pair.close_session(session);
+}
+
+/// An operation that could be done at once does not overtake one that could not.
+fn none_overtakes(pair: &mut QueuePair, pool: &Pool, algorithm: Algorithm) {
+    let session = pair.open_session(algorithm, &vec![9; algorithm.key_len()]).expect("room");
+    let make = |token, into| Operation {
+        token,
+        session,
+        direction: Direction::Seal,
+        nonce: [3; 12],
+        aad: Operation::aad(&[0; 5]),
+        text: in_pieces(pool, &mut Numbers::new(token), &[5; 80]),
+        at: 0..80,
+        into,
+    };
+    for flushed in [false, true] {
+        let first = pair.submit(make(1, pool.alloc(200)));
+        if flushed {
+            pair.flush();
+        }
+        let later = matches!(first, Answer::Later);
+        assert_eq!(matches!(pair.submit(make(2, None)), Answer::Later), later);
+        pair.flush();
+        assert_eq!(matches!(pair.submit(make(3, None)), Answer::Later), later);
+        pair.flush();
+        let mut tokens = Vec::new();
+        while pair.in_flight() > 0 {
+            if let Some(done) = pair.completed() {
+                assert!(done.ok);
+                tokens.push(done.token);
+                if done.token == 1 {
+                    // Its followers are answered, perhaps, but not taken.
+                    assert!(matches!(pair.submit(make(4, None)), Answer::Later));
+                    pair.flush();
+                }
+            }
+        }
+        assert_eq!(tokens, if later { vec![1, 2, 3, 4] } else { Vec::new() });
+    }
     pair.close_session(session);
 }
 

@@ -34,6 +34,13 @@ pub(super) fn try_out(pair: &mut QueuePair, pool: &Pool, algorithm: Algorithm, c
             break;
         }
     }
+    // In place behind out of place on one key: what is done at once must then wait, and go the same way.
+    if (found.in_place, found.out_of_place) == (Some(Path::Now), Some(Path::Later)) {
+        pair.support[algorithm as usize] = Support { in_place: Some(Path::Later), out_of_place: None };
+        if in_place_is_right(pair, pool, algorithm).is_none() {
+            found.out_of_place = None;
+        }
+    }
     pair.support = before;
     found
 }

@@ -36,7 +36,8 @@ pub struct QueuePair {
     /// Not yet taken by the device.
     gathered: VecDeque<*mut sys::rte_crypto_op>,
     in_device: usize,
-    done: VecDeque<Finished>,
+    /// The session waits until its answers are taken, so that none overtakes them.
+    done: VecDeque<(SessionId, Finished)>,
     counters: Counters,
 }
 
@@ -200,7 +201,9 @@ impl QueuePair {
         if self.done.is_empty() && self.in_device > 0 {
             self.collect();
         }
-        self.done.pop_front()
+        let (session, finished) = self.done.pop_front()?;
+        self.sessions.finished(session);
+        Some(finished)
     }
 
     /// What has to be done for an operation, or `None` when it cannot be done.
@@ -227,7 +230,7 @@ impl QueuePair {
         }
         let session =
             self.sessions.device_session(operation.session, operation.direction, operation.aad.1)?;
-        // An earlier operation of the session may still be in the device.
+        // An earlier operation of the session may not be answered yet.
         let waits = self.sessions.is_waiting(operation.session);
         let path = if waits { Path::Later } else { path };
         let most = if path == Path::Now { sys::LEVEE_NOW_SEGMENTS as usize } else { LATER_SEGMENTS };
@@ -311,10 +314,10 @@ impl QueuePair {
         let Ok(slot) = u32::try_from(scratch.slot) else { return };
         let Some(flight) = self.flights[slot as usize].take() else { return };
         self.free.push(slot);
-        self.sessions.finished(flight.session);
         self.counters.later += 1;
+        let session = flight.session;
         let finished = self.finish(flight, &tag, ok);
-        self.done.push_back(finished);
+        self.done.push_back((session, finished));
     }
 
     fn finish(&mut self, flight: Flight, tag: &[u8; TAG_LEN], mut ok: bool) -> Finished {
