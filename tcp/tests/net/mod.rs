@@ -17,6 +17,8 @@ use rand_core::{Rng, SeedableRng};
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const PORT: u16 = 443;
+/// Segments of each host's memory.
+pub(crate) const SEGMENTS: usize = 20_000;
 
 /// What the link does to frames: chances in a thousand, and times in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,9 @@ pub(crate) fn config(address: Ipv4Addr, mtu: u16) -> Config {
     };
     let mut config = Config::new(vec![interface], 16, [address.octets()[3]; 32]);
     config.syn_entries = 8;
+    // Rough links take their time.
+    (config.timeouts.syn_retries, config.timeouts.syn_ack_retries) = (10, 10);
+    config.timeouts.user = Duration::from_secs(1000);
     config
 }
 
@@ -83,6 +88,8 @@ pub(crate) struct App {
     pub(crate) consumes: bool,
     pub(crate) releases: bool,
     pub(crate) fills: usize,
+    /// Found no memory, and are to be woken in the next turn.
+    pub(crate) starved: Vec<ConnId>,
 }
 
 #[derive(Default)]
@@ -111,12 +118,12 @@ impl Seal<Heap> for App {
             return Fill::Finished;
         }
         let bytes: Vec<u8> = (stream.sent..stream.sent + n).map(byte).collect();
-        if self.memory.in_use() + 4 + n / 2048 > 100_000 {
-            return Fill::Nothing;
-        }
         let mut chain = HeapChain::default();
         for piece in bytes.chunks(1500) {
-            let mut segment = self.memory.alloc(piece.len()).expect("checked above");
+            let Some(mut segment) = self.memory.alloc(piece.len()) else {
+                self.starved.push(id);
+                return Fill::Nothing;
+            };
             segment.extend(piece.len()).expect("has room").copy_from_slice(piece);
             chain.append(segment);
         }
@@ -127,7 +134,7 @@ impl Seal<Heap> for App {
 
 impl Host {
     pub(crate) fn new(config: Config) -> Self {
-        let memory = Heap::new(200_000);
+        let memory = Heap::new(SEGMENTS);
         let app = App {
             memory: memory.clone(),
             streams: HashMap::new(),
@@ -136,6 +143,7 @@ impl Host {
             consumes: true,
             releases: true,
             fills: 0,
+            starved: Vec::new(),
         };
         Self {
             stack: Stack::new(config, memory.clone()).expect("a good configuration"),
@@ -169,6 +177,9 @@ impl Host {
         let now = now + self.skew;
         self.stack.on_timeout(now);
         self.see_events();
+        for id in self.app.starved.split_off(0) {
+            self.stack.wake(id);
+        }
         self.stack.emit(now, &mut self.app, &mut self.out);
     }
 
@@ -314,6 +325,10 @@ impl Net {
             let (to_server, bytes) = self.under_way.remove(&key).expect("just seen");
             self.queued[usize::from(to_server)] -= 1;
             let host = if to_server { &mut self.server } else { &mut self.client };
+            if host.memory.in_use() == SEGMENTS {
+                // A device without a buffer loses the frame.
+                continue;
+            }
             let frame = host.memory.chain(&bytes);
             host.stack.input(0, frame, Checksums::Unknown, self.now + host.skew);
         }
