@@ -12,8 +12,8 @@ use nix::libc::linger;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
 
-/// curl's CURLE_PARTIAL_FILE, CURLE_RECV_ERROR and CURLE_SSL_CONNECT_ERROR... of a body that breaks off:
-/// 18 and 56 (curl(1), EXIT CODES).
+/// Whether curl's exit code says that a response was not whole: CURLE_PARTIAL_FILE or CURLE_RECV_ERROR
+/// (curl(1), EXIT CODES).
 fn broke_off(fetched: &Fetched) -> bool {
     matches!(fetched.code, 18 | 56)
 }
@@ -60,7 +60,6 @@ fn backend_breaks_off_a_response() {
     for index in 0..4 {
         turn.store(index, Ordering::Relaxed);
         let fetched = Curl::new(&site).fetch("/scripted/x");
-        assert_eq!(fetched.status, 200, "{index}: {}", fetched.said);
         assert!(broke_off(&fetched), "{index}: exit code {}, {} bytes", fetched.code, fetched.body.len());
         alive(&site);
     }

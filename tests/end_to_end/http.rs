@@ -195,11 +195,12 @@ fn plain_http_is_redirected() {
 #[test]
 fn heads_that_are_too_long() {
     let site = Site::with(|config| {
-        config.set("limits.header_bytes", 4096).set("limits.request_body_bytes", 1000);
+        config.set("limits.header_bytes", 8192).set("limits.request_line_bytes", 4096);
+        config.set("limits.request_body_bytes", 1000);
     });
-    let long = "a".repeat(5000);
+    let (long, longer) = ("a".repeat(5000), "a".repeat(9000));
     for (request, status) in [
-        (format!("GET /bytes/1 HTTP/1.1\r\nHost: {NAME}\r\nX-Long: {long}\r\n\r\n"), 431),
+        (format!("GET /bytes/1 HTTP/1.1\r\nHost: {NAME}\r\nX-Long: {longer}\r\n\r\n"), 431),
         (format!("GET /{long} HTTP/1.1\r\nHost: {NAME}\r\n\r\n"), 414),
         (format!("POST /hash HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 1001\r\n\r\n"), 413),
     ] {

@@ -107,14 +107,17 @@ key = "rsa.key"
 name = "origin"
 servers = ["10.9.2.2:8080"]
 keepalive = 300
+max_connections = 300
 
 [[backend]]
 name = "nginx"
 servers = ["10.9.2.2:8081"]
+max_connections = 300
 
 [[backend]]
 name = "scripted"
 servers = ["10.9.2.2:9000"]
+max_connections = 300
 connect_timeout_ms = 1000
 response_timeout_ms = 3000
 max_fails = 0
