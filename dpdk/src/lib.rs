@@ -24,7 +24,7 @@
 //! | `eal` | the [`Eal`] token, worker threads |
 //! | `log` | where DPDK's log lines go |
 //! | `mempool`, `mbuf`, `chain` | [`Pool`], one segment, [`Chain`] |
-//! | `port`, `queue` | [`Port`]: asked and granted; [`RxQueue`], [`TxQueue`]: bursts |
+//! | `port`, `offloads`, `queue` | [`Port`]: asked and granted; [`RxQueue`], [`TxQueue`]: bursts |
 //! | `flow` | [`Rss`]: which queue a flow reaches |
 //! | `ring` | lcore to lcore |
 //! | `crypto` | cryptodev: [`crypto::Device`], [`crypto::QueuePair`] |
@@ -39,6 +39,7 @@ mod flow;
 pub mod log;
 mod mbuf;
 mod mempool;
+mod offloads;
 mod port;
 mod queue;
 mod ring;
@@ -49,6 +50,7 @@ pub use eal::{Eal, Worker};
 pub use error::Error;
 pub use flow::{Rss, SYMMETRIC_KEY, toeplitz};
 pub use mempool::{Pool, Sizes, Usage};
-pub use port::{Granted, Link, Offloads, Port, PortConfig, PortInfo, Queues, Stats};
+pub use offloads::Offloads;
+pub use port::{Granted, Link, Port, PortConfig, PortInfo, Queues, Stats};
 pub use queue::{Checksums, Frame, MAX_BURST, Received, RxQueue, TxCounters, TxOffload, TxQueue};
 pub use ring::{Consumer, Producer, ring};

@@ -24,78 +24,8 @@ use crate::error::Error;
 use crate::flow::Rss;
 use crate::log;
 use crate::mempool::{Pool, socket_id};
+use crate::offloads::Offloads;
 use crate::queue::{MAX_BURST, RxQueue, TxQueue};
-
-/// Work that devices can take over: as offered, as asked, as granted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offloads {
-    /// Checks IPv4 and TCP checksums of received frames.
-    pub rx_checksum: bool,
-    /// Receives a frame into several segments.
-    pub rx_scatter: bool,
-    /// Chooses the receive queue by a Toeplitz hash of addresses and ports.
-    pub rss: bool,
-    /// Fills in IPv4 and TCP checksums.
-    pub tx_checksum: bool,
-    /// Sends a frame from several segments. Without it, [`TxQueue`] copies such frames.
-    pub tx_segments: bool,
-    /// Cuts TCP super-segments.
-    pub tso: bool,
-}
-
-impl Offloads {
-    /// All of them.
-    pub const ALL: Self = Self {
-        rx_checksum: true,
-        rx_scatter: true,
-        rss: true,
-        tx_checksum: true,
-        tx_segments: true,
-        tso: true,
-    };
-
-    /// What both have.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self {
-            rx_checksum: self.rx_checksum && other.rx_checksum,
-            rx_scatter: self.rx_scatter && other.rx_scatter,
-            rss: self.rss && other.rss,
-            tx_checksum: self.tx_checksum && other.tx_checksum,
-            tx_segments: self.tx_segments && other.tx_segments,
-            tso: self.tso && other.tso,
-        }
-    }
-
-    fn offered(info: &sys::rte_eth_dev_info) -> Self {
-        let rx = |wanted: u64| info.rx_offload_capa & wanted == wanted;
-        let tx = |wanted: u64| info.tx_offload_capa & wanted == wanted;
-        Self {
-            rx_checksum: rx(sys::LEVEE_OFFLOAD_RX_CHECKSUM),
-            rx_scatter: rx(sys::LEVEE_OFFLOAD_RX_SCATTER),
-            rss: info.flow_type_rss_offloads & sys::LEVEE_RSS_TCP != 0 && info.reta_size > 0,
-            tx_checksum: tx(sys::LEVEE_OFFLOAD_TX_CHECKSUM),
-            tx_segments: tx(sys::LEVEE_OFFLOAD_TX_SEGMENTS),
-            // Super-segments are sent from several segments, with checksums.
-            tso: tx(sys::LEVEE_OFFLOAD_TX_TSO
-                | sys::LEVEE_OFFLOAD_TX_SEGMENTS
-                | sys::LEVEE_OFFLOAD_TX_CHECKSUM),
-        }
-    }
-
-    fn rx_bits(self) -> u64 {
-        bits(self.rx_checksum, sys::LEVEE_OFFLOAD_RX_CHECKSUM)
-            | bits(self.rx_scatter, sys::LEVEE_OFFLOAD_RX_SCATTER)
-            | bits(self.rss, sys::LEVEE_OFFLOAD_RX_RSS_HASH)
-    }
-
-    /// Never `MBUF_FAST_FREE`: it demands mbufs of one segment and one reference.
-    fn tx_bits(self) -> u64 {
-        bits(self.tx_checksum || self.tso, sys::LEVEE_OFFLOAD_TX_CHECKSUM)
-            | bits(self.tx_segments || self.tso, sys::LEVEE_OFFLOAD_TX_SEGMENTS)
-            | bits(self.tso, sys::LEVEE_OFFLOAD_TX_TSO)
-    }
-}
 
 /// What a device says about itself.
 #[derive(Clone, Debug)]
@@ -413,6 +343,7 @@ impl Port {
         let mtu = config.mtu.clamp(info.min_mtu, info.max_mtu.max(info.min_mtu));
         let mut offloads = config.asked.and(Offloads::offered(info));
         offloads.rss &= rx_queues > 1;
+        offloads.tso &= offloads.tx_checksum && offloads.tx_segments;
         let fits = usize::from(mtu) + ETHERNET_OVERHEAD <= levee_buf::ROOM;
         offloads.rx_scatter &= !fits;
         if !fits && !offloads.rx_scatter {
@@ -589,10 +520,6 @@ const ETHERNET_OVERHEAD: usize = 22;
 
 /// More than a ring of the default size holds.
 const DRAINED_BURSTS: usize = 64;
-
-const fn bits(wanted: bool, bits: u64) -> u64 {
-    if wanted { bits } else { 0 }
-}
 
 /// # Safety
 /// `pointer` is null or NUL-terminated.

@@ -8,7 +8,8 @@ use levee_buf::{Chain as _, Memory, Pieces};
 use crate::chain::Chain;
 use crate::mbuf::Segment;
 use crate::mempool::Pool;
-use crate::port::{Offloads, Open};
+use crate::offloads::Offloads;
+use crate::port::Open;
 
 /// The most frames of one burst.
 pub const MAX_BURST: usize = 64;
