@@ -379,3 +379,6 @@ fn v4(local: IpAddr, remote: IpAddr) -> Option<(Ipv4Addr, Ipv4Addr)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
