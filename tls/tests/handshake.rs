@@ -198,6 +198,21 @@ fn a_hello_in_fragments() {
     assert_eq!(rig.counters.gathered, 0, "a hello in one segment is read where it lies");
 }
 
+/// A message in fragments of one byte does not hold a segment for each.
+#[test]
+fn fragments_are_not_kept() {
+    let (_, hello) = Client13::new(&[Group::X25519]);
+    let message = hello.set(21, vec![0; 3000]).encode();
+    let mut rig = Rig::new();
+    let mut server = rig.connection();
+    for byte in &message {
+        rig.input(&mut server, &record(HANDSHAKE, &[*byte])).unwrap();
+        assert!(rig.heap.in_use() <= 3);
+    }
+    assert_eq!(rig.server.free_slots(), 15);
+    assert_eq!(rig.counters.gathered, 1);
+}
+
 fn retried(session_id: bool) {
     let mut rig = Rig::new();
     let mut server = rig.connection();

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::rc::Rc;
+
 use levee_crypto::{Group, PrivateKey};
 use levee_tls::{Connection, Error, Filled};
 use support::client::{Client12, Client13};
@@ -155,6 +157,42 @@ fn sessions_are_given_back() {
             rig.finish(server);
         }
     }
+}
+
+/// A replaced key's session goes back as soon as the work under it is with the engine.
+#[test]
+fn replaced_keys_hold_no_session() {
+    for (aead_turns, busy) in [(0, 0), (2, 0), (1, 2), (0, 1)] {
+        let mut rig = late(0, 0, 0);
+        let aead = LateAead::new(aead_turns, busy);
+        let open = Rc::clone(&aead.open);
+        rig.aead = Box::new(aead);
+        let mut peers = Peers13::new(rig);
+        for _ in 0..3 {
+            peers.rig.output(&mut peers.server);
+            assert_eq!(open.get(), 2, "{aead_turns} {busy}");
+            peers.send(HANDSHAKE, &message(24, &[1])).unwrap();
+            peers.client.update_write();
+        }
+        peers.rig.finish(peers.server);
+        assert_eq!(open.get(), 0);
+    }
+}
+
+/// An error while the close_notify is being sealed does not take it back.
+#[test]
+fn an_error_behind_a_close() {
+    let mut peers = Peers13::new(late(0, 3, 0));
+    peers.rig.output(&mut peers.server);
+    peers.server.close();
+    let Filled::Later = peers.rig.call(|out| peers.server.fill(&mut Default::default(), 1000, out)) else {
+        panic!()
+    };
+    let chain = peers.rig.heap.chain(b"garbage");
+    assert_eq!(peers.rig.call(|out| peers.server.input(chain, out)), Err(Error::UnknownContentType));
+    assert!(!peers.server.send_closed());
+    assert_eq!(peers.receive(), [(21, vec![1, 0])]);
+    assert!(peers.server.send_closed());
 }
 
 /// When every slot is taken the next handshake is refused, and a finished one makes room.

@@ -235,6 +235,14 @@ fn key_update_rules() {
         peers.client.update_write();
     }
     assert_eq!(peers.receive(), [(HANDSHAKE, message(24, &[0]))]);
+    // A request is not forgotten over a KeyUpdate that asks for nothing.
+    let mut peers = Peers13::new(Rig::new());
+    for request in [1, 0] {
+        peers.send(HANDSHAKE, &message(24, &[request])).unwrap();
+        peers.client.update_write();
+    }
+    assert!(peers.server.wants_write());
+    assert_eq!(peers.receive(), [(HANDSHAKE, message(24, &[0]))]);
 }
 
 /// RFC 8446 section 5.5: a key is replaced when it protected as much as it may; in TLS 1.2 that ends it.

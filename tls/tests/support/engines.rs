@@ -1,6 +1,8 @@
 //! Engines for tests: the portable one with a seed, and wrappers that answer late or are busy.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use levee_buf::{Heap, HeapChain};
 use levee_crypto::{
@@ -73,21 +75,25 @@ pub struct LateAead {
     pub refused: usize,
     pub waiting: VecDeque<(usize, Token, Operation<HeapChain>)>,
     pub closing: Vec<SessionId>,
+    /// Sessions opened and not closed by the connection.
+    pub open: Rc<Cell<usize>>,
 }
 
 impl LateAead {
     pub fn new(turns: usize, busy: usize) -> Self {
         let (inner, waiting) = (SoftwareAead::new(64), VecDeque::new());
-        Self { inner, turns, busy, refused: 0, waiting, closing: Vec::new() }
+        Self { inner, turns, busy, refused: 0, waiting, closing: Vec::new(), open: Rc::default() }
     }
 }
 
 impl Aead<Heap> for LateAead {
     fn open_session(&mut self, key: &AeadKey, purpose: Purpose) -> Option<SessionId> {
+        self.open.set(self.open.get() + 1);
         Aead::<Heap>::open_session(&mut self.inner, key, purpose)
     }
 
     fn close_session(&mut self, session: SessionId) {
+        self.open.set(self.open.get() - 1);
         if self.waiting.iter().any(|waiting| waiting.2.session == session) {
             self.closing.push(session);
         } else {
