@@ -157,6 +157,7 @@ fn a_flood_of_syns_holds_no_memory() {
     let mut config = config(SERVER, 1500);
     config.interfaces[0].gateway = Some([10, 0, 0, 1].into());
     config.syn_entries = 64;
+    config.timeouts.syn_ack_retries = 3;
     let mut host = Host::new(config);
     host.stack.listen((SERVER, 443).into(), 1, 1000).expect("a free port");
     let mut rng = ChaCha8Rng::seed_from_u64(1);

@@ -64,3 +64,34 @@ fn one_seed_after_the_other() {
         transfer(seed as u64, weather, (seed * 37 % 9_000, seed * 53 % 5_000));
     }
 }
+
+/// Kilobytes a second of one megabyte to the server, over ten megabits and a queue of 60 frames: what
+/// congestion control makes of delay (down) and loss (across). A change of these is a change of behaviour.
+#[test]
+fn throughput_table() {
+    let mut table = String::new();
+    for delay_us in [500, 5_000, 25_000, 100_000] {
+        for loss in [0, 1, 10, 50] {
+            let weather = Weather { loss, delay_us, rate: 10_000_000, queue: 60, ..Weather::FAIR };
+            let mut net = Net::new(42, weather, config(CLIENT, 1500), config(SERVER, 1500));
+            net.client.app.to_send = 1_000_000;
+            net.client.connect(net.now);
+            let start = net.now;
+            while net.server.accepted.first().is_none_or(|id| net.server.app.streams[id].received < 1_000_000)
+            {
+                net.run(Duration::from_millis(1));
+            }
+            let rate = 1_000_000 / net.now.since(start).as_millis();
+            table += &format!("{rate:>6}");
+        }
+        table.push('\n');
+    }
+    assert_eq!(table.trim_end(), THROUGHPUT.trim_matches('\n'), "\n{table}");
+}
+
+const THROUGHPUT: &str = "
+  1102  1102   807   651
+   758   759   724   403
+   508   508   430    98
+   186   186   112    29
+";

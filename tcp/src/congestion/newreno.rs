@@ -60,8 +60,8 @@ impl NewReno {
         self.is_recovering
     }
 
-    /// `acked` bytes were acknowledged up to `una`, with `flight` bytes still out and `was_limited` by the
-    /// congestion window before. True when the ACK was partial and the next segment is to be sent again.
+    /// `acked` bytes were acknowledged up to `una`, with `flight` bytes still out; `was_limited` says
+    /// that the congestion window held bytes back when they were sent. True when the ACK was partial and the next segment is to be sent again.
     pub(crate) fn on_ack(&mut self, una: Seq, acked: usize, flight: usize, was_limited: bool) -> bool {
         let acked = u32::try_from(acked).unwrap_or(u32::MAX);
         self.dup_acks = 0;

@@ -73,6 +73,8 @@ pub(crate) struct Conn<M: Memory> {
     unacked: M::Chain,
     unsent: M::Chain,
     congestion: NewReno,
+    /// ACKs up to here are of flights that the congestion window cut short, and let it grow.
+    limited_until: Seq,
 
     // Round-trip time: of the bytes before `rtt_seq`, sent at `rtt_sent_us`.
     rto: Rto,
@@ -246,6 +248,7 @@ impl<M: Memory> Conn<M> {
             unacked: M::Chain::default(),
             unsent: M::Chain::default(),
             congestion: NewReno::new(536, Seq(0)),
+            limited_until: Seq(0),
             rto: Rto::default(),
             timing: false,
             rtt_seq: Seq(0),
@@ -344,6 +347,7 @@ impl<M: Memory> Conn<M> {
         let mss = usize::from(offer.mss.min(self.mss)) - timestamps;
         self.mss = u16::try_from(mss).unwrap_or(u16::MAX);
         self.congestion = NewReno::new(self.mss, self.snd_una - 1);
+        self.limited_until = self.snd_una - 1;
     }
 
     /// Takes in a segment of this connection: RFC 9293 section 3.10.7.

@@ -45,7 +45,7 @@ impl<M: Memory> Conn<M> {
     pub(super) fn on_ack(&mut self, tcp: &Tcp, seq: Seq, length: usize, env: &mut Env<'_, M>) {
         let flight = self.flight();
         if tcp.ack.after(self.snd_una) {
-            self.on_new_ack(tcp, flight, env);
+            self.on_new_ack(tcp, env);
         } else if tcp.ack == self.snd_una {
             let window = u32::from(tcp.window) << self.snd_scale;
             // RFC 5681 section 2: a duplicate has no data, repeats number and window, with data out.
@@ -69,9 +69,9 @@ impl<M: Memory> Conn<M> {
         }
     }
 
-    fn on_new_ack(&mut self, tcp: &Tcp, flight: usize, env: &mut Env<'_, M>) {
+    fn on_new_ack(&mut self, tcp: &Tcp, env: &mut Env<'_, M>) {
         let acked = tcp.ack.beyond(self.snd_una);
-        let was_limited = flight + usize::from(self.mss) > self.congestion.window();
+        let was_limited = tcp.ack.at_or_before(self.limited_until);
         self.measure_rtt(tcp, env);
         // First what is out; then, after a timeout, what is not out again but had arrived; then FIN.
         let out = acked.min(self.unacked.len());
@@ -398,6 +398,9 @@ impl<M: Memory> Conn<M> {
             self.on_fin_sent();
         }
         self.snd_max = self.snd_max.max(self.snd_nxt);
+        if self.flight() + usize::from(self.mss) > self.congestion.window() {
+            self.limited_until = self.snd_max;
+        }
         if is_new && !self.timing && !self.congestion.is_recovering() {
             (self.timing, self.rtt_seq, self.rtt_sent_us) = (true, self.snd_nxt, env.now.micros32());
         }

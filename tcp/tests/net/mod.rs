@@ -31,7 +31,7 @@ pub(crate) struct Weather {
     /// Bits a second; frames queue up behind each other.
     pub(crate) rate: u64,
     /// Frames that find so many before them are lost.
-    pub(crate) queue: usize,
+    pub(crate) queue: u64,
 }
 
 impl Weather {
@@ -227,7 +227,6 @@ pub(crate) struct Net {
     /// By arrival time and a counter: to the server or not, and the bytes.
     under_way: BTreeMap<(u64, u64), (bool, Vec<u8>)>,
     free_at: [u64; 2],
-    queued: [usize; 2],
     counter: u64,
     pub(crate) carried: usize,
 }
@@ -242,7 +241,6 @@ impl Net {
             rng: ChaCha8Rng::seed_from_u64(seed),
             under_way: BTreeMap::new(),
             free_at: [0; 2],
-            queued: [0; 2],
             counter: 0,
             carried: 0,
         };
@@ -297,7 +295,8 @@ impl Net {
     fn carry_one(&mut self, to_server: bool, mut bytes: Vec<u8>) {
         let Weather { loss, duplicate, corrupt, delay_us, jitter_us, rate, queue } = self.weather;
         let way = usize::from(to_server);
-        if self.chance(loss) || self.queued[way] >= queue {
+        let backlog = self.free_at[way].saturating_sub(self.now.0) / 1000 * rate / 8 / 1500 / 1_000_000;
+        if self.chance(loss) || backlog >= queue {
             return;
         }
         self.carried += bytes.len();
@@ -312,7 +311,6 @@ impl Net {
             let jitter = if jitter_us == 0 { 0 } else { u64::from(self.rng.next_u32()) % jitter_us };
             let at = self.free_at[way] + (delay_us + jitter) * 1000;
             self.counter += 1;
-            self.queued[way] += 1;
             self.under_way.insert((at, self.counter), (to_server, bytes.clone()));
         }
     }
@@ -323,7 +321,6 @@ impl Net {
                 break;
             }
             let (to_server, bytes) = self.under_way.remove(&key).expect("just seen");
-            self.queued[usize::from(to_server)] -= 1;
             let host = if to_server { &mut self.server } else { &mut self.client };
             if host.memory.in_use() == SEGMENTS {
                 // A device without a buffer loses the frame.
