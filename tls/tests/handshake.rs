@@ -78,6 +78,33 @@ fn tls12_prefers_pss() {
     assert_eq!(peers.server.handshake().unwrap().scheme, SignatureScheme::RsaPssRsaeSha256);
 }
 
+/// RFC 8422 sections 4 and 5.3: the curve of the certificate is among the client's groups, and a client
+/// without a list leaves the group to us.
+#[test]
+fn tls12_groups_and_certificates() {
+    let peers = Peers12::with(Rig::new(), Hello::tls12().set(10, codes::<2>(&[0x001d])));
+    assert_eq!(peers.server.handshake().unwrap().certificate, 1);
+    assert_eq!(peers.server.handshake().unwrap().group, Group::X25519);
+    let peers = Peers12::with(Rig::new(), Hello::tls12().without(10));
+    assert_eq!(peers.server.handshake().unwrap().certificate, 0);
+    assert_eq!(peers.server.handshake().unwrap().group, Group::Secp256r1);
+}
+
+/// RFC 5746 section 3.6: the signal may be a suite; a client without it is not answered.
+#[test]
+fn secure_renegotiation() {
+    let answered = |hello: Hello| {
+        let peers = Peers12::with(Rig::new(), hello);
+        peers.client.server_hello.unwrap().extension(0xff01).map(<[u8]>::to_vec)
+    };
+    let hello = Hello::tls12().without(0xff01);
+    assert_eq!(answered(hello.clone()), None);
+    assert_eq!(answered(hello.suites(&[0xc02b, 0x00ff])), Some(vec![0]));
+    // A client without extensions that need an answer gets none.
+    let bare = [0, 11, 16, 23, 0xff01].into_iter().fold(Hello::tls12(), Hello::without);
+    assert!(Peers12::with(Rig::new(), bare).client.server_hello.unwrap().extensions.is_empty());
+}
+
 #[test]
 fn a_flight_is_one_chain_in_one_segment() {
     for scheme in [ECDSA, PSS[0]] {
