@@ -166,6 +166,7 @@ fn answered(head: &str, method: Method, change: impl FnOnce(&mut ResponseRewrite
         content_length: framing.content_length,
         keep_alive: lives,
         upgrade: framing.upgrade,
+        only: None,
         age: None,
         date: DATE,
     };
@@ -194,6 +195,16 @@ fn a_stored_response_has_its_age() {
     assert_eq!(
         answered(head, Method::Get, |rewrite| rewrite.age = Some(90)),
         "HTTP/1.1 200 OK\r\nDate: Mon, 07 Nov 1994 08:49:37 GMT\r\nVia: 1.1 levee\r\nAge: 90\r\nContent-Length: 5\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_not_modified_response_can_be_told_which_fields_go() {
+    let head = "HTTP/1.1 304 Not Modified\r\nDate: x\r\nServer: s\r\nETag: \"a\"\r\n\r\n";
+    assert_eq!(
+        answered(head, Method::Get, |rewrite| rewrite.only =
+            Some(|name| !name.eq_ignore_ascii_case(b"server"))),
+        "HTTP/1.1 304 Not Modified\r\nDate: x\r\nETag: \"a\"\r\nVia: 1.1 levee\r\n\r\n"
     );
 }
 

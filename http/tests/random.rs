@@ -185,6 +185,7 @@ fn check_answered(stream: &[u8], method: Method) {
         content_length: decided.content_length,
         keep_alive,
         upgrade: decided.upgrade,
+        only: None,
         age: Some(3),
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
     };

@@ -87,6 +87,11 @@ impl<M: Memory> Host<M> {
         &mut self.sessions.counters
     }
 
+    /// The sessions, to pass notices between workers.
+    pub(crate) const fn sessions_mut(&mut self) -> &mut Sessions<M> {
+        &mut self.sessions
+    }
+
     /// Takes no further requests, and ends what is idle.
     pub(crate) fn drain(&mut self) {
         self.sessions.drain(&mut self.stack);

@@ -5,7 +5,7 @@ mod seed;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,7 +66,7 @@ pub fn run(mut config: Config) -> miette::Result<()> {
             memory: pools[worker].clone(),
             queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
             crypto: devices.pairs_of(worker),
-            steering: Steering::new(number, rules(&ports, number, workers)),
+            steering: Steering::new(number, rules(&ports, workers)),
             log: events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
             time,
             secret,
@@ -174,8 +174,11 @@ fn start_log(config: &Config) {
         LogLevel::Debug => tracing::Level::DEBUG,
         LogLevel::Trace => tracing::Level::TRACE,
     };
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A subscriber that is there already is as good.
     let _ = match config.log.format {
         LogFormat::Text => subscriber.try_init(),
@@ -238,7 +241,7 @@ fn start_ports(eal: &Eal, config: &Config, pools: &[Pool]) -> miette::Result<Vec
 }
 
 /// The rule by which each port's flows belong to workers.
-fn rules(ports: &[Started], _worker: u16, workers: usize) -> Vec<Rss> {
+fn rules(ports: &[Started], workers: usize) -> Vec<Rss> {
     if workers == 1 {
         return Vec::new();
     }
@@ -248,24 +251,18 @@ fn rules(ports: &[Started], _worker: u16, workers: usize) -> Vec<Rss> {
     ports.iter().map(|port| own(port).unwrap_or_else(|| Rss::software(everyone))).collect()
 }
 
-/// Rings from each worker to each other.
+/// Rings between each two workers, both ways.
 fn mesh(eal: &Eal, workers: usize) -> miette::Result<Vec<Vec<Option<Mate>>>> {
-    let mut to: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut from: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    for source in 0..workers {
-        for target in 0..workers {
-            let ends = (source != target)
-                .then(|| levee_dpdk::ring(eal, &format!("levee-{source}-{target}"), RING).into_diagnostic())
-                .transpose()?;
-            let (producer, consumer) = ends.unzip();
-            to[source].push(producer);
-            from[target].push(consumer);
-        }
+    let ring =
+        |source, target| levee_dpdk::ring(eal, &format!("levee-{source}-{target}"), RING).into_diagnostic();
+    let mut mates: Vec<Vec<_>> = (0..workers).map(|_| (0..workers).map(|_| None).collect()).collect();
+    for (one, other) in (0..workers).flat_map(|one| (one + 1..workers).map(move |other| (one, other))) {
+        let (to_other, from_one) = ring(one, other)?;
+        let (to_one, from_other) = ring(other, one)?;
+        mates[one][other] = Some(Mate { to: to_other, from: from_other });
+        mates[other][one] = Some(Mate { to: to_one, from: from_one });
     }
-    let pair = |(to, from): (Vec<Option<_>>, Vec<Option<_>>)| {
-        to.into_iter().zip(from).map(|(to, from)| Some(Mate { to: to?, from: from? })).collect()
-    };
-    Ok(to.into_iter().zip(from).map(pair).collect())
+    Ok(mates)
 }
 
 fn announce(config: &Config, ports: &[Started]) {

@@ -96,6 +96,8 @@ counters! {
     /// Copies of payload between receive and transmit: frames for a device without segments, records that
     /// a device or TLS could not take as they lay. Counted when the worker ends.
     PayloadCopies = "payload_copies",
+    /// Bytes copied together since they lay in very many small segments.
+    Thickened = "thickened",
     /// Connections to backends opened.
     UpstreamConnects = "upstream_connects",
     /// Requests sent over a kept connection.
@@ -116,6 +118,8 @@ counters! {
     UpstreamRetries = "upstream_retries",
     /// Connections upgraded to a tunnel.
     Tunnels = "tunnels",
+    /// Invalidations of cached responses that other workers were not told of.
+    NoticesLost = "notices_lost",
     /// Log lines dropped since the control plane was behind.
     LogOverflow = "log_overflow",
 }

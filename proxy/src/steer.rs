@@ -37,6 +37,12 @@ impl Steering {
         Self { own, rules }
     }
 
+    /// Whether there is no other worker.
+    #[must_use]
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether segments from `remote` to `local` that come in by `port` are this worker's.
     #[must_use]
     pub(crate) fn owns(&self, port: usize, local: SocketAddr, remote: SocketAddr) -> bool {

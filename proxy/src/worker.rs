@@ -65,6 +65,8 @@ pub(crate) enum Handed {
     Received { port: u16, checksums: Checksums, chain: Chain },
     /// To be sent on `port` by the receiver's queue.
     Send { port: u16, frame: Frame },
+    /// For the receiver's sessions.
+    Notice { chain: Chain },
 }
 
 /// What the control plane asks of the workers.
@@ -112,6 +114,7 @@ impl Worker {
             let may_send = self.queues.iter().all(|port| port.pending.len() < PENDING);
             self.host.turn(now, received == 0, may_send);
             let sent = self.send();
+            self.pass_notices();
 
             turns += 1;
             idle = if received + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
@@ -188,10 +191,24 @@ impl Worker {
                             port.pending.push_back(frame);
                         }
                     }
+                    Handed::Notice { chain } => self.host.sessions_mut().take_notice(&chain),
                 }
             }
         }
         count
+    }
+
+    /// Tells the other workers what concerns them too.
+    fn pass_notices(&mut self) {
+        while let Some(notice) = self.host.sessions_mut().next_notice() {
+            for mate in self.mates.iter_mut().flatten() {
+                let told = copy(&self.memory, &notice)
+                    .is_some_and(|chain| mate.to.push(Handed::Notice { chain }).is_ok());
+                if !told {
+                    self.host.counters().count(Counter::NoticesLost);
+                }
+            }
+        }
     }
 
     /// Gives the devices what the host has for them, as much as they take.

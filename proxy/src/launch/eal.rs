@@ -12,15 +12,17 @@ use crate::offload;
 /// # Errors
 /// Hugepages are required and there are too few.
 pub(super) fn arguments(config: &Config) -> miette::Result<Vec<String>> {
-    let mut args: Vec<String> =
-        vec!["--in-memory".into(), format!("--file-prefix={}", config.eal.file_prefix)];
+    let mut args = vec![format!("--file-prefix={}", config.eal.file_prefix)];
+    if wants_hugepages(config)? {
+        args.push("--in-memory".into());
+    } else {
+        // EAL refuses --in-memory with it.
+        args.extend(["--no-huge".into(), "--no-shconf".into()]);
+    }
     let first = config.workers.lcores.first().copied().unwrap_or_default();
     args.push(format!("--lcores=0@{first}"));
     args.push(format!("--log-level={}", config.eal.log_level.name()));
     args.extend(["-m".into(), config.eal.memory_mib.to_string()]);
-    if !wants_hugepages(config)? {
-        args.push("--no-huge".into());
-    }
     let crypto = match &config.tls.aead {
         AeadChoice::Auto => vec![Device::Virtual(offload::AUTO_DEVICE.into())],
         AeadChoice::Software => Vec::new(),

@@ -85,6 +85,7 @@ impl<M: Memory> Sessions<M> {
             content_length: modified.then_some(end),
             keep_alive,
             upgrade: false,
+            only: (!modified).then_some(levee_cache::in_not_modified as fn(&[u8]) -> bool),
             age: Some(age),
             date: self.date.text(),
         };
@@ -161,6 +162,14 @@ impl<M: Memory> Sessions<M> {
         let fill = self.exchange(key).and_then(|exchange| exchange.fill.take());
         if let (Some(fill), Some(cache)) = (fill, &mut self.cache) {
             cache.finish(fill, now);
+        }
+    }
+
+    /// Gives up the client's place among those who wait for another's fetch.
+    pub(super) fn stop_waiting(&mut self, key: Key) {
+        let parked = self.exchange(key).is_some_and(|exchange| matches!(exchange.stage, Stage::Parked));
+        if let Some(cache) = self.cache.as_mut().filter(|_| parked) {
+            cache.forget(key.to_u64());
         }
     }
 

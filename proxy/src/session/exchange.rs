@@ -9,6 +9,7 @@ use levee_tcp::Stack;
 use super::Sessions;
 use super::backend::Letdown;
 use super::client::Phase;
+use super::thin::thicken;
 use crate::metrics::Counter;
 use crate::slab::Key;
 
@@ -153,6 +154,9 @@ impl<M: Memory> Sessions<M> {
                         return false;
                     };
                     upstream.outbound.append(framed);
+                    if thicken(&self.memory, &mut upstream.outbound) {
+                        self.counters.count(Counter::Thickened);
+                    }
                 }
                 Ok(BodyRead::More) => {
                     if client.peer_done {
@@ -221,6 +225,9 @@ impl<M: Memory> Sessions<M> {
                         return false;
                     };
                     client.outbound.append(framed);
+                    if thicken(&self.memory, &mut client.outbound) {
+                        self.counters.count(Counter::Thickened);
+                    }
                 }
                 Ok(BodyRead::More) if upstream.fin => match body.finish() {
                     Ok(()) => break,

@@ -14,7 +14,9 @@
 //! | `cached` | answers out of the cache, and into it |
 //! | `backend` | connections to backends: opened, lost, tried again |
 //! | `tunnel` | bytes both ways after an upgrade |
+//! | `notice` | what other lcores are told |
 //! | `seal` | what TCP asks for at transmit time |
+//! | `thin` | bytes in far too many segments |
 //! | `crypto` | the engines, lent for a call |
 //!
 //! # Back-pressure
@@ -29,9 +31,11 @@ mod cached;
 mod client;
 mod crypto;
 mod exchange;
+mod notice;
 mod request;
 mod response;
 mod seal;
+mod thin;
 mod tunnel;
 
 use std::collections::VecDeque;
@@ -86,6 +90,8 @@ pub(crate) struct Sessions<M: Memory> {
     /// Clients to be looked at.
     touched: VecDeque<Key>,
     handshakes: usize,
+    /// For the other workers.
+    notices: VecDeque<M::Chain>,
     steering: Steering,
     log: Log,
     /// Whether a line for each request is wanted.
@@ -159,6 +165,7 @@ impl<M: Memory> Sessions<M> {
             upstream_deadlines: Deadlines::new(capacity, &upstream_waits),
             touched: VecDeque::with_capacity(capacity),
             handshakes: 0,
+            notices: VecDeque::with_capacity(notice::NOTICES),
             steering: parts.steering,
             access_log: config.log.access.is_some(),
             log: parts.log,
@@ -377,6 +384,9 @@ impl<M: Memory> Sessions<M> {
         while let Some(plain) = tls.read() {
             client.inbound.append(plain);
         }
+        if thin::thicken(&self.memory, &mut client.inbound) {
+            self.counters.count(Counter::Thickened);
+        }
         client.peer_done |= tls.peer_closed();
         if result.is_err() {
             self.counters.count(Counter::TlsErrors);
@@ -521,6 +531,7 @@ impl<M: Memory> Sessions<M> {
 
     /// Lets a client's connection end by itself and forgets it.
     fn forget_client(&mut self, key: Key, stack: &mut Stack<M>) {
+        self.stop_waiting(key);
         self.end_exchange_of(key, stack);
         self.client_deadlines.clear(key.index());
         let Some(mut client) = self.clients.remove(key) else { return };

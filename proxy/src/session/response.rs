@@ -151,6 +151,7 @@ impl<M: Memory> Sessions<M> {
             content_length,
             keep_alive,
             upgrade,
+            only: None,
             age,
             date: self.date.text(),
         };
@@ -176,7 +177,7 @@ impl<M: Memory> Sessions<M> {
             if !request.method.is_safe() {
                 cache.invalidate(request, request.authority.as_bytes(), https, response);
             }
-            let Some(fill) = fill else { return };
+            let Some(fill) = fill else { return this.tell_others(request, https, response.status) };
             let stored = cache.begin(fill, request, response, length, now);
             if let (Stored::NotStorable(_), Some(exchange)) = (stored, this.exchange(key)) {
                 exchange.fill = None;

@@ -19,6 +19,8 @@ pub struct ResponseRewrite<'a> {
     pub keep_alive: bool,
     /// Whether Upgrade goes with it: a 101.
     pub upgrade: bool,
+    /// Which of the head's fields go; all when `None`.
+    pub only: Option<fn(&[u8]) -> bool>,
     /// The age in seconds of a stored response, in place of any that came with it.
     pub age: Option<u64>,
     /// The present as an HTTP date, for a response without Date.
@@ -49,6 +51,7 @@ pub fn response(
     let rebuilt = |name: &[u8]| {
         same_name(name, b"content-length") || (rewrite.age.is_some() && same_name(name, b"age"))
     };
+    let rebuilt = |name: &[u8]| rebuilt(name) || rewrite.only.is_some_and(|goes| !goes(name));
     for (name, value) in head.fields.end_to_end().filter(|(name, _)| !rebuilt(name)) {
         field(out, name, value)?;
     }
