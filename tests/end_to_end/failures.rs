@@ -262,7 +262,9 @@ fn slow_backends_slow_clients_down() {
     });
     let mut client = Client::connect(&site, Tls::default());
     client.request("POST", "/scripted/x", &format!("Content-Length: {LENGTH}\r\n")).unwrap();
+    // rustls turns to reading when it cannot write.
     client.tcp().set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    client.tcp().set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let piece = vec![0; 64 << 10];
     let mut sent = 0;
     while sent < LENGTH && client.send(&piece).is_ok() {
