@@ -45,6 +45,7 @@ within() { # PLACE COMMAND...
 # Starts the origin and Levee, which writes to descriptor 3.
 start() {
   [ "$(id -u)" -eq 0 ] || fail "namespaces and hugepages need root"
+  [ -z "$(ip netns pids "$prefix-proxy" 2>/dev/null)" ] || fail "one is running; \`etc/demo.sh down\` ends it"
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
