@@ -4,7 +4,7 @@
 #   demo.sh run     until Ctrl-C, which takes everything down again
 #   demo.sh check   fetches pages through Levee, compares them, takes everything down; exit code 0 if all is well
 #   demo.sh up      namespaces, hugepages and certificates only
-#   demo.sh down    removes them
+#   demo.sh down    removes them; certificates and logs stay in .demo/
 #
 # The binaries are built already (`make run` does it); BIN says where they are. All state is in .demo/.
 set -euo pipefail
