@@ -3,8 +3,8 @@
 use levee_tls::Suite;
 use toml::Spanned;
 
-use super::memory::{self, Demand, Pools};
-use super::model::{AeadChoice, Cache, Config, Eal, Port, Tls, Workers};
+use super::memory::{Demand, Pages, Pools};
+use super::model::{AeadChoice, Cache, Config, Eal, Hugepages, Port, Tls, Workers};
 use super::names::{Names, list};
 use super::reader::Findings;
 use super::sections::{self, Document};
@@ -119,8 +119,10 @@ fn eal(section: sections::Eal, workers: &Workers, findings: &Findings) -> Eal {
     }
     let Workers { lcores, segments, records, references, .. } = workers;
     let pools = Pools { segments: *segments, records: *records, references: *references };
-    let needed = memory::mib(pools, lcores.len().max(1));
-    if let Some(asked) = section.memory_mib.as_ref().filter(|asked| u64::from(*asked.get_ref()) < needed) {
+    let need = |pages| u32::try_from(pools.mib(lcores.len().max(1), pages)).unwrap_or(u32::MAX);
+    let ordinary = need(Pages::Ordinary);
+    let needed = if section.hugepages == Hugepages::Off { ordinary } else { need(Pages::Huge) };
+    if let Some(asked) = section.memory_mib.as_ref().filter(|asked| *asked.get_ref() < needed) {
         let title = format!("`eal.memory_mib` is {}, too little for the pools", asked.get_ref());
         let label =
             format!("must be at least {needed}; or lower `workers.connections` or `cache.memory_mib`");
@@ -129,7 +131,8 @@ fn eal(section: sections::Eal, workers: &Workers, findings: &Findings) -> Eal {
     Eal {
         args: section.args.into_iter().map(Spanned::into_inner).collect(),
         hugepages: section.hugepages,
-        memory_mib: section.memory_mib.map_or(u32::try_from(needed).unwrap_or(u32::MAX), Spanned::into_inner),
+        ordinary_mib: section.memory_mib.as_ref().map_or(ordinary, |asked| ordinary.max(*asked.get_ref())),
+        memory_mib: section.memory_mib.map_or(needed, Spanned::into_inner),
         file_prefix: section.file_prefix,
         log_level: section.log_level,
     }

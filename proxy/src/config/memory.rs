@@ -57,20 +57,42 @@ impl Demand {
     }
 }
 
+/// What packet memory is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// 2 MiB or more: a buffer lies anywhere.
+    Huge,
+    /// 4 KiB: a buffer starts a page of its own unless several fit one, since DPDK lets none cross from one
+    /// page to another that may lie elsewhere.
+    Ordinary,
+}
+
 impl Pools {
-    /// Bytes of the pools: each buffer with DPDK's mbuf and mempool headers, padded to cache lines.
-    pub(super) fn bytes(self) -> u64 {
-        let of = |count: usize, room: usize| (count as u64) * ((room + HEADERS).next_multiple_of(64) as u64);
-        of(self.segments, HEADROOM + ROOM) + of(self.records, HEADROOM + MAX_ROOM) + of(self.references, 0)
+    /// MiB for `workers` workers with pools like these each, and for what DPDK itself needs.
+    pub(super) fn mib(self, workers: usize, pages: Pages) -> u64 {
+        let of =
+            |count: usize, room: usize| count as u64 * pages.buffer((room + HEADERS).next_multiple_of(64));
+        let pools = of(self.segments, HEADROOM + ROOM) + of(self.records, HEADROOM + MAX_ROOM);
+        let bytes = (pools + of(self.references, 0)) * workers as u64;
+        // A tenth for the pools' rings, caches and the ends of pages.
+        (bytes + bytes / 10).div_ceil(1 << 20) + DPDK_MIB
     }
 }
 
-/// MiB of packet memory for `workers` workers with `pools` each, and for what DPDK itself needs.
-pub(super) fn mib(pools: Pools, workers: usize) -> u64 {
-    let bytes = pools.bytes() * workers as u64;
-    // A tenth for the pools' rings, caches and the ends of pages.
-    (bytes + bytes / 10).div_ceil(1 << 20) + DPDK_MIB
+impl Pages {
+    /// Bytes that a buffer of `bytes` takes.
+    fn buffer(self, bytes: usize) -> u64 {
+        let taken = match self {
+            Self::Huge => bytes,
+            Self::Ordinary if bytes > PAGE => bytes.next_multiple_of(PAGE),
+            Self::Ordinary => PAGE / (PAGE / bytes),
+        };
+        taken as u64
+    }
 }
+
+/// Bytes of an ordinary page.
+const PAGE: usize = 4096;
 
 /// Payload of a full frame of 1500 bytes with IPv4, TCP and timestamps.
 const CACHED_PER_SEGMENT: u64 = 1448;

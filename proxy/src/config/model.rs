@@ -53,6 +53,8 @@ pub struct Eal {
     pub hugepages: Hugepages,
     /// Packet memory of the process, in MiB: what was asked for, or what the pools of all workers need.
     pub memory_mib: u32,
+    /// The same where ordinary pages stand in for hugepages: larger, since no buffer crosses a page there.
+    pub ordinary_mib: u32,
     /// Sets apart the run-time files of several DPDK processes.
     pub file_prefix: String,
     /// EAL's own log.

@@ -184,6 +184,9 @@ fn pools_grow_with_connections_and_cache() {
     let mib = |settings: &str| good_with(settings, "").eal.memory_mib;
     assert!(mib("workers: lcores = [0, 1]") > mib("workers: lcores = [0]"));
     assert_eq!(mib("eal: memory_mib = 4096"), 4096);
+    let eal = good_with("workers: segments = 80000", "").eal;
+    assert!(eal.ordinary_mib > eal.memory_mib && eal.ordinary_mib > 80_000 / 256, "a segment a page");
+    assert_eq!(mib("workers: segments = 80000\neal: hugepages = \"off\""), eal.ordinary_mib);
 }
 
 #[test]
