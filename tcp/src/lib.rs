@@ -25,9 +25,10 @@
 //!
 //! Everything is allocated by [`Stack::new`] from [`Config`]: connections, half-open entries,
 //! connections in TIME-WAIT, neighbours, out-of-order runs, timers, queues. A stranger's SYN costs a
-//! [half-open entry](Config::syn_entries) of 48 bytes (12 key, 28 state, 8 timer), and nothing at all
-//! once these are full: SYN cookies (RFC 4987) answer then. An established connection without bytes in
-//! flight costs at most 400 bytes with its key, timer and queue places.
+//! [half-open entry](Config::syn_entries) of at most 100 bytes (12 tuple, 28 state, 24 timer, 4 free list,
+//! up to 32 in the table), and nothing at all once these are full: SYN cookies (RFC 4987) answer then.
+//! TIME-WAIT costs at most 92. An established connection without bytes in flight costs at most 400 bytes
+//! with its tuple, timer and places in tables and queues.
 //!
 //! # Standards
 //!

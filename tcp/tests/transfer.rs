@@ -65,6 +65,71 @@ fn one_seed_after_the_other() {
     }
 }
 
+#[test]
+fn many_connections_at_once() {
+    for seed in 0..6 {
+        let weather = Weather { loss: 20, duplicate: 10, jitter_us: 2_000, ..Weather::FAIR };
+        let mut net = Net::new(seed, weather, config(CLIENT, 1500), config(SERVER, 1500));
+        (net.client.app.to_send, net.server.app.to_send) = (50_000, 80_000);
+        let ids: Vec<_> = (0..16).map(|_| net.client.connect(net.now)).collect();
+        net.run(Duration::from_secs(3600));
+        for id in &ids {
+            assert_eq!(net.client.app.streams[id].received, 80_000, "seed {seed}");
+            assert!(net.client.app.streams[id].intact);
+        }
+        for id in &net.server.accepted {
+            assert_eq!(net.server.app.streams[id].received, 50_000, "seed {seed}");
+            assert!(net.server.app.streams[id].intact);
+        }
+        assert_eq!((net.client.closed.len(), net.server.closed.len()), (16, 16));
+        net.assert_empty();
+    }
+}
+
+#[test]
+fn who_does_not_consume_is_not_sent_more() {
+    let mut net = Net::new(3, Weather::FAIR, config(CLIENT, 1500), config(SERVER, 1500));
+    net.client.app.to_send = 1_000_000;
+    net.server.app.consumes = false;
+    let id = net.client.connect(net.now);
+    net.run(Duration::from_secs(60));
+    let peer = net.server.accepted[0];
+    let buffer = 256 << 10;
+    let held = net.server.app.streams[&peer].received;
+    // Rounding of the scaled window may add a step.
+    assert!((buffer - 1..=buffer + 8).contains(&held), "{held}");
+    assert!(net.client.stack.counters().window_probes > 3);
+    // It goes on when the bytes are given back, an hour later.
+    net.run(Duration::from_secs(3600));
+    assert_eq!(net.server.app.streams[&peer].received, held);
+    net.server.app.consumes = true;
+    net.server.stack.consumed(peer, held);
+    net.run(Duration::from_secs(3600));
+    assert_eq!(net.server.app.streams[&peer].received, 1_000_000);
+    assert!(net.server.app.streams[&peer].intact);
+    assert_eq!(net.client.closed, [(id, Reason::Finished)]);
+    net.assert_empty();
+}
+
+#[test]
+fn released_connections_deliver_what_was_queued() {
+    for seed in 0..20 {
+        let weather = Weather { loss: 50, jitter_us: 3_000, ..Weather::FAIR };
+        let mut net = Net::new(seed, weather, config(CLIENT, 1500), config(SERVER, 1500));
+        net.server.app.to_send = 10_000;
+        let id = net.client.connect(net.now);
+        // As soon as the stack has taken all of it, most of it still unsent or unacknowledged.
+        while net.server.app.streams.values().all(|stream| stream.sent < 10_000) {
+            net.run(Duration::from_micros(100));
+        }
+        net.server.stack.release(net.server.accepted[0]);
+        net.run(Duration::from_secs(3600));
+        assert_eq!(net.client.app.streams[&id].received, 10_000, "seed {seed}");
+        assert!(net.client.app.streams[&id].intact && net.server.closed.is_empty());
+        net.assert_empty();
+    }
+}
+
 /// Kilobytes a second of one megabyte to the server, over ten megabits and a queue of 60 frames: what
 /// congestion control makes of delay (down) and loss (across). A change of these is a change of behaviour.
 #[test]

@@ -110,6 +110,7 @@ pub(crate) struct Conn<M: Memory> {
     heard_ms: u32,
     progress_ms: u32,
     challenged_ms: u32,
+    /// When data was last sent.
     sent_ms: u32,
     probes: u8,
 

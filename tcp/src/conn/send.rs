@@ -483,9 +483,12 @@ impl<M: Memory> Conn<M> {
                 ..Options::default()
             },
         };
+        let has_data = !payload.is_empty();
         egress.tcp(&mut self.neighbour, Segment { peer, tcp, payload, tso_mss }, env)?;
         self.last_ack_sent = self.rcv_nxt;
-        self.sent_ms = env.now.millis32();
+        if has_data {
+            self.sent_ms = env.now.millis32();
+        }
         self.ack_due = false;
         self.delayed_ack_at = Instant(0);
         Ok(())
