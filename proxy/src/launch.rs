@@ -14,7 +14,7 @@ use crossbeam::queue::ArrayQueue;
 use levee_dpdk::{Clock, Eal, Granted, Offloads, Pool, Port, PortConfig, Queues, Rss, Sizes, Usage};
 use miette::{IntoDiagnostic, WrapErr, miette};
 
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::control::ControlPlane;
 use crate::log::Log;
 use crate::metrics::Published;
@@ -271,7 +271,12 @@ fn announce(config: &Config, ports: &[Started]) {
         tracing::info!(port = config.name, mac = ?port.mac, link, "ready");
     }
     for listener in &config.listeners {
-        tracing::info!(address = %listener.address, service = ?listener.service, "listening");
+        let service = match &listener.service {
+            Service::Https { .. } => "https",
+            Service::Http => "http",
+            Service::Redirect { .. } => "redirect to https",
+        };
+        tracing::info!(address = %listener.address, service, "listening");
     }
     eprintln!("levee is ready");
 }

@@ -69,6 +69,8 @@ counters! {
     TimeoutTunnel = "timeout_tunnel",
     /// Clients that did not close after our end.
     TimeoutLinger = "timeout_linger",
+    /// Waits for another's fetch into the cache that took too long.
+    TimeoutFetch = "timeout_fetch",
     /// Requests read.
     Requests = "requests",
     /// Responses begun.

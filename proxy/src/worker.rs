@@ -110,14 +110,15 @@ impl Worker {
         let mut stopping: Option<u64> = None;
         loop {
             let now = self.time.now();
-            let received = self.receive(&mut burst, now) + self.take_over(&mut handed, now);
+            let received = self.receive(&mut burst, now);
+            let taken = self.take_over(&mut handed, now);
             let may_send = self.queues.iter().all(|port| port.pending.len() < PENDING);
-            self.host.turn(now, received == 0, may_send);
+            self.host.turn(now, received + taken == 0, may_send);
             let sent = self.send();
             self.pass_notices();
 
             turns += 1;
-            idle = if received + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
+            idle = if received + taken + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
             self.count(received, sent);
             if turns.is_multiple_of(PUBLISH_EVERY) || idle == YIELD_AFTER {
                 self.publish();

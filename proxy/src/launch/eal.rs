@@ -13,16 +13,18 @@ use crate::offload;
 /// Hugepages are required and there are too few.
 pub(super) fn arguments(config: &Config) -> miette::Result<Vec<String>> {
     let mut args = vec![format!("--file-prefix={}", config.eal.file_prefix)];
-    if wants_hugepages(config)? {
+    let mib = if wants_hugepages(config)? {
         args.push("--in-memory".into());
+        config.eal.memory_mib
     } else {
         // EAL refuses --in-memory with it.
         args.extend(["--no-huge".into(), "--no-shconf".into()]);
-    }
+        config.eal.ordinary_mib
+    };
     let first = config.workers.lcores.first().copied().unwrap_or_default();
     args.push(format!("--lcores=0@{first}"));
     args.push(format!("--log-level={}", config.eal.log_level.name()));
-    args.extend(["-m".into(), config.eal.memory_mib.to_string()]);
+    args.extend(["-m".into(), mib.to_string()]);
     let crypto = match &config.tls.aead {
         AeadChoice::Auto => vec![Device::Virtual(offload::AUTO_DEVICE.into())],
         AeadChoice::Software => Vec::new(),

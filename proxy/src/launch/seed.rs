@@ -11,7 +11,7 @@ use levee_tcp::{InterfaceConfig, Stack};
 use levee_tls::{CertificateEntry, Server, ServerConfig};
 use miette::{IntoDiagnostic, miette};
 
-use crate::config::{Config, EngineChoice, Service, Version};
+use crate::config::{Config, EngineChoice, Service};
 use crate::host::Host;
 use crate::log::{Event, Log, Secret};
 use crate::metrics::Published;
@@ -88,6 +88,12 @@ fn stack<M: Memory>(
         syn_entries: config.limits.half_open,
         recv_buffer: config.limits.receive_buffer_bytes,
         send_buffer: config.limits.send_buffer_bytes,
+        time_wait_entries: config.limits.time_wait,
+        timeouts: levee_tcp::Timeouts {
+            user: config.timeouts.unacknowledged,
+            time_wait: config.timeouts.time_wait,
+            ..levee_tcp::Timeouts::default()
+        },
         ..levee_tcp::Config::new(interfaces, config.workers.connections, secret)
     };
     let mut stack = Stack::new(tcp, memory).map_err(|error| miette!("the TCP stack refuses: {error:?}"))?;
@@ -110,16 +116,9 @@ pub(super) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerCon
                 key: KeyId(u16::try_from(index).into_diagnostic()?),
             })
         });
-        let suites = config.tls.suites.iter().filter_map(|suite| {
-            levee_tls::Suite::ALL.iter().copied().find(|each| each.code() == suite.code())
-        });
-        let version = |version: &Version| match version {
-            Version::Tls12 => levee_tls::Version::Tls12,
-            Version::Tls13 => levee_tls::Version::Tls13,
-        };
         let options = levee_tls::Options {
-            versions: config.tls.versions.iter().map(version).collect(),
-            suites: suites.collect(),
+            versions: config.tls.versions.clone(),
+            suites: config.tls.suites.clone(),
             groups: config.tls.groups.clone(),
             alpn: alpn.clone(),
             ..levee_tls::Options::default()

@@ -1,8 +1,8 @@
 //! Connections to backends: opened for a request, given back, lost, and the request tried again.
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_http::RequestHead;
 use levee_http::h1::HeadScanner;
+use levee_http::{RequestHead, Version};
 use levee_tcp::{Ready, Stack};
 
 use super::client::Phase;
@@ -170,7 +170,7 @@ impl<M: Memory> Sessions<M> {
         let Phase::Exchange(exchange) = &mut client.phase else { return };
         if !matches!(exchange.stage, Stage::Requested(_)) {
             self.counters.count(Counter::UpstreamTruncated);
-            self.drop_client(key, stack);
+            self.cut_off(key, stack);
             return;
         }
         if exchange.may_retry(letdown == Letdown::Connect) {
@@ -179,6 +179,20 @@ impl<M: Memory> Sessions<M> {
         } else {
             self.answer_error(key, letdown.status(), stack);
         }
+    }
+
+    /// The response ends before its time. What there is of it goes out; then the missing rest shows in the
+    /// framing, or, to a client of HTTP/1.0 whose framing is the end of the connection, by a reset.
+    fn cut_off(&mut self, key: Key, stack: &mut Stack<M>) {
+        let framed = self.exchange(key).is_some_and(|exchange| exchange.version == Version::Http11);
+        self.end_exchange_of(key, stack);
+        let Some(client) = self.clients.get_mut(key).filter(|_| framed) else {
+            self.drop_client(key, stack);
+            return;
+        };
+        client.truncated = true;
+        client.phase = Phase::Closing;
+        self.touch(key);
     }
 
     /// The response is complete: keeps the connection for another request if it can take one.

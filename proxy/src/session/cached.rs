@@ -48,7 +48,7 @@ impl<M: Memory> Sessions<M> {
     pub(crate) fn run_cache(&mut self, stack: &mut Stack<M>) {
         while let Some(waiter) = self.cache.as_mut().and_then(levee_cache::Store::woken) {
             let key = Key::from_u64(waiter);
-            if self.exchange(key).is_some_and(|exchange| matches!(exchange.stage, Stage::Parked)) {
+            if self.exchange(key).is_some_and(|exchange| exchange.is_parked()) {
                 self.with_request(key, |this, request| this.look_up(key, request, stack));
                 self.touch(key);
             }
@@ -167,7 +167,7 @@ impl<M: Memory> Sessions<M> {
 
     /// Gives up the client's place among those who wait for another's fetch.
     pub(super) fn stop_waiting(&mut self, key: Key) {
-        let parked = self.exchange(key).is_some_and(|exchange| matches!(exchange.stage, Stage::Parked));
+        let parked = self.exchange(key).is_some_and(|exchange| exchange.is_parked());
         if let Some(cache) = self.cache.as_mut().filter(|_| parked) {
             cache.forget(key.to_u64());
         }

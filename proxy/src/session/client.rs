@@ -28,6 +28,8 @@ pub(super) struct Client<M: Memory> {
     pub(super) requests: u64,
     /// The client will send no more.
     pub(super) peer_done: bool,
+    /// The last response was cut off: the stream ends without close_notify, which tells the client.
+    pub(super) truncated: bool,
     /// Bytes moved since the deadline was last set.
     pub(super) progress: bool,
     /// In the list of clients to be looked at.
@@ -61,10 +63,12 @@ pub(super) enum Wait {
     Keepalive,
     Tunnel,
     Linger,
+    /// Another's fetch into the cache.
+    Fetch,
 }
 
 impl Wait {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Handshake,
         Self::RequestHead,
         Self::RequestBody,
@@ -72,6 +76,7 @@ impl Wait {
         Self::Keepalive,
         Self::Tunnel,
         Self::Linger,
+        Self::Fetch,
     ];
 
     /// Whether bytes that move start the wait anew. Heads and handshakes are to be there as a whole in
@@ -101,6 +106,7 @@ impl<M: Memory> Client<M> {
             phase,
             requests: 0,
             peer_done: false,
+            truncated: false,
             progress: false,
             touched: false,
         }
@@ -119,12 +125,18 @@ impl<M: Memory> Client<M> {
             Phase::Lingering => Some(Wait::Linger),
             Phase::Tunnel(_) => Some(Wait::Tunnel),
             Phase::Closing => Some(Wait::ResponseTaken),
+            Phase::Exchange(exchange) if exchange.is_parked() => Some(Wait::Fetch),
             _ if self.has_output() => Some(Wait::ResponseTaken),
             Phase::Request if levee_buf::Pieces::is_empty(&self.inbound) => Some(Wait::Keepalive),
             Phase::Request => Some(Wait::RequestHead),
             Phase::Exchange(exchange) if exchange.wants_request_body() => Some(Wait::RequestBody),
             Phase::Exchange(_) => None,
         }
+    }
+
+    /// Its response is being fetched into the cache.
+    pub(super) const fn is_filling(&self) -> bool {
+        matches!(&self.phase, Phase::Exchange(exchange) if exchange.fill.is_some())
     }
 
     /// The backend connection it is tied to.

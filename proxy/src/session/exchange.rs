@@ -82,6 +82,11 @@ impl<M: Memory> Exchange<M> {
         !self.body_done
     }
 
+    /// Another's fetch into the cache is waited for.
+    pub(super) const fn is_parked(&self) -> bool {
+        matches!(self.stage, Stage::Parked)
+    }
+
     /// A part of the answer is on its way.
     pub(super) const fn has_begun(&self) -> bool {
         matches!(self.stage, Stage::Relaying { .. } | Stage::Cached { .. })

@@ -139,6 +139,7 @@ impl<M: Memory> Sessions<M> {
                 Wait::Keepalive => timeouts.keepalive,
                 Wait::Tunnel => timeouts.tunnel_idle,
                 Wait::Linger => timeouts.linger,
+                Wait::Fetch => FETCH_BY_ANOTHER,
             })
         });
         let upstream_waits: Vec<_> = config
@@ -154,8 +155,8 @@ impl<M: Memory> Sessions<M> {
             cache: parts.cache,
             http_limits: levee_http::Limits {
                 head_bytes: config.limits.header_bytes,
+                request_line: config.limits.request_line_bytes,
                 fields: config.limits.header_fields,
-                ..levee_http::Limits::default()
             },
             clients: Slab::new(capacity),
             upstreams: Slab::new(capacity),
@@ -434,6 +435,8 @@ impl<M: Memory> Sessions<M> {
         let now_ns = self.now.instant.0;
         let Some(client) = self.clients.get_mut(key) else { return };
         let tied = client.upstream();
+        // Others wait for a fetch into the cache: it may run ahead of its own client.
+        let ahead = if client.is_filling() { self.config.limits.receive_buffer_bytes } else { 0 };
         let mut held = client.inbound.len() + client.tls.as_ref().map_or(0, levee_tls::Connection::buffered);
         if let Some((key, upstream)) = tied.and_then(|key| Some((key, self.upstreams.get_mut(key)?))) {
             held += upstream.outbound.len();
@@ -441,7 +444,7 @@ impl<M: Memory> Sessions<M> {
                 stack,
                 upstream.conn,
                 &mut upstream.received,
-                upstream.inbound.len() + client.outbound.len(),
+                upstream.inbound.len() + client.outbound.len().saturating_sub(ahead),
             );
             if upstream.connected && (!upstream.outbound.is_empty() || upstream.finishing) {
                 stack.wake(upstream.conn);
@@ -497,6 +500,7 @@ impl<M: Memory> Sessions<M> {
             Wait::Keepalive => (Counter::TimeoutKeepalive, Overdue::Close),
             Wait::Tunnel => (Counter::TimeoutTunnel, Overdue::Close),
             Wait::Linger => (Counter::TimeoutLinger, Overdue::Forget),
+            Wait::Fetch => (Counter::TimeoutFetch, Overdue::Fetch),
         };
         self.counters.count(counter);
         match action {
@@ -511,6 +515,11 @@ impl<M: Memory> Sessions<M> {
             }
             Overdue::Abort => self.drop_client(key, stack),
             Overdue::Forget => self.forget_client(key, stack),
+            Overdue::Fetch => {
+                self.stop_waiting(key);
+                self.with_request(key, |this, request| this.request_backend(key, request, None, stack));
+                self.touch(key);
+            }
         }
     }
 
@@ -579,7 +588,13 @@ enum Overdue {
     Abort,
     /// All is said: leave the rest to TCP.
     Forget,
+    /// Ask the backend itself.
+    Fetch,
 }
+
+/// A request waits no longer than this for another's fetch into the cache, which goes at the pace of the
+/// other's client once that is a receive buffer behind.
+const FETCH_BY_ANOTHER: std::time::Duration = std::time::Duration::from_secs(2);
 
 const REQUEST_TIMEOUT: u16 = 408;
 const DEADLINES_A_TURN: usize = 256;

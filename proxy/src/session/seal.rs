@@ -24,13 +24,13 @@ impl<M: Memory> Sessions<M> {
         let ending = matches!(client.phase, Phase::Closing | Phase::Lingering) && client.outbound.is_empty();
         let fill = match &mut client.tls {
             Some(tls) => {
-                if ending {
+                if ending && !client.truncated {
                     tls.close();
                 }
                 let mut out = self.crypto.out(&self.memory, key);
                 match tls.fill(&mut client.outbound, room.window, &mut out) {
                     Filled::Wire(wire) => Fill::Data(wire),
-                    Filled::Nothing if tls.send_closed() => Fill::Finished,
+                    Filled::Nothing if tls.send_closed() || ending => Fill::Finished,
                     Filled::Nothing | Filled::Later => Fill::Nothing,
                 }
             }

@@ -4,7 +4,7 @@
 //! has become that thin is copied into full segments, so that a byte held costs at most eight bytes of
 //! packet memory, whatever the size of the records it came in.
 
-use levee_buf::{Chain, Memory};
+use levee_buf::{Memory, Pieces};
 
 /// Segments below which nothing is done.
 const SEGMENTS: usize = 64;
@@ -14,7 +14,6 @@ const THICK: usize = 256;
 /// Copies the bytes of `chain` together if they lie in many small segments; returns whether it did. Without
 /// memory for it, `chain` stays as it is.
 pub(super) fn thicken<M: Memory>(memory: &M, chain: &mut M::Chain) -> bool {
-    use levee_buf::Pieces;
     if chain.segments() <= SEGMENTS || chain.len() >= chain.segments() * THICK {
         return false;
     }
@@ -29,7 +28,7 @@ pub(super) fn thicken<M: Memory>(memory: &M, chain: &mut M::Chain) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use levee_buf::{Heap, Pieces};
+    use levee_buf::{Chain, Heap};
 
     use super::*;
 
