@@ -43,4 +43,6 @@ pub use random::SystemRandom;
 pub use rustcrypto::RustCrypto;
 
 #[cfg(test)]
+mod test_keys;
+#[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use rsa::{Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::*;
+use crate::test_keys::{P256_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8};
 
 const GROUPS: [Group; 2] = [Group::X25519, Group::Secp256r1];
 
@@ -30,12 +31,7 @@ const RSA_SCHEMES: [SignatureScheme; 6] = [
 
 /// ECDSA P-256, RSA 2048, 3072 and 4096, as key 0 to 3.
 fn keys() -> Vec<PrivateKey> {
-    let texts: [&[u8]; 4] = [
-        include_bytes!("../testdata/ec-p256.sec1.pem"),
-        include_bytes!("../testdata/rsa-2048.pkcs1.pem"),
-        include_bytes!("../testdata/rsa-3072.pkcs8.pem"),
-        include_bytes!("../testdata/rsa-4096.pkcs8.pem"),
-    ];
+    let texts = [&P256_SEC1, &RSA_2048_PKCS1, &RSA_3072_PKCS8, &RSA_4096_PKCS8];
     texts.iter().map(|text| PrivateKey::from_pem(text).unwrap()).collect()
 }
 

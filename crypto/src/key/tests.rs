@@ -2,13 +2,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::*;
-
-const P256_SEC1: &[u8] = include_bytes!("../../testdata/ec-p256.sec1.pem");
-const P256_PKCS8: &[u8] = include_bytes!("../../testdata/ec-p256.pkcs8.pem");
-const P256_PUBLIC: &[u8] = include_bytes!("../../testdata/ec-p256.public.pem");
-const RSA_PKCS1: &[u8] = include_bytes!("../../testdata/rsa-2048.pkcs1.pem");
-const RSA_PKCS8: &[u8] = include_bytes!("../../testdata/rsa-2048.pkcs8.pem");
-const RSA_PUBLIC: &[u8] = include_bytes!("../../testdata/rsa-2048.public.pem");
+use crate::test_keys::*;
 
 /// The last section of a PEM text.
 fn der(text: &[u8]) -> Vec<u8> {
@@ -34,12 +28,9 @@ fn every_encoding_gives_the_same_key() {
             }
         }
     };
-    check([P256_SEC1, P256_PKCS8], P256_PUBLIC, KeyKind::EcdsaP256);
-    check([RSA_PKCS1, RSA_PKCS8], RSA_PUBLIC, KeyKind::Rsa { bits: 2048 });
-    for (text, bits) in [
-        (&include_bytes!("../../testdata/rsa-3072.pkcs8.pem")[..], 3072),
-        (&include_bytes!("../../testdata/rsa-4096.pkcs8.pem")[..], 4096),
-    ] {
+    check([&P256_SEC1, &P256_PKCS8], &P256_PUBLIC, KeyKind::EcdsaP256);
+    check([&RSA_2048_PKCS1, &RSA_2048_PKCS8], &RSA_2048_PUBLIC, KeyKind::Rsa { bits: 2048 });
+    for (text, bits) in [(&RSA_3072_PKCS8, 3072), (&RSA_4096_PKCS8, 4096)] {
         assert_eq!(PrivateKey::from_pem(text).unwrap().kind(), KeyKind::Rsa { bits });
     }
 }
@@ -58,17 +49,18 @@ fn the_public_key_stands_in_a_certificate() {
 #[test]
 fn what_is_refused_says_why() {
     use KeyError::{Encrypted, Malformed, Missing, Several, UnsupportedAlgorithm, UnsupportedCurve};
-    assert_eq!(error(include_bytes!("../../testdata/ec-p256.encrypted.pem")), Encrypted);
-    assert_eq!(error(include_bytes!("../../testdata/ec-p256.legacy-encrypted.pem")), Encrypted);
-    assert_eq!(error(include_bytes!("../../testdata/ec-p384.pkcs8.pem")), UnsupportedCurve);
-    assert_eq!(error(include_bytes!("../../testdata/ec-p384.sec1.pem")), UnsupportedCurve);
-    assert_eq!(error(include_bytes!("../../testdata/ec-k256.sec1.pem")), UnsupportedCurve);
-    assert_eq!(error(include_bytes!("../../testdata/ed25519.pkcs8.pem")), UnsupportedAlgorithm);
-    assert_eq!(error(include_bytes!("../../testdata/rsa-1024.pkcs8.pem")), KeyError::TooShort(1024));
-    assert_eq!(error(include_bytes!("../../testdata/rsa-4104.pkcs8.pem")), KeyError::TooLong(4104));
-    assert_eq!(PrivateKey::from_pem(P256_PUBLIC).unwrap_err(), Missing);
+    assert_eq!(error(&P256_ENCRYPTED), Encrypted);
+    assert_eq!(error(&P256_SEC1_ENCRYPTED), Encrypted);
+    assert_eq!(error(&P384_PKCS8), UnsupportedCurve);
+    assert_eq!(error(&P384_SEC1), UnsupportedCurve);
+    assert_eq!(error(&K256_SEC1), UnsupportedCurve);
+    assert_eq!(error(&ED25519_PKCS8), UnsupportedAlgorithm);
+    assert_eq!(error(&RSA_1024_PKCS8), KeyError::TooShort(1024));
+    assert_eq!(error(&RSA_4104_PKCS8), KeyError::TooLong(4104));
+    assert_eq!(PrivateKey::from_pem(&P256_PUBLIC).unwrap_err(), Missing);
     assert_eq!(PrivateKey::from_pem(b"").unwrap_err(), Missing);
-    assert_eq!(PrivateKey::from_pem(&[P256_PKCS8, RSA_PKCS8].concat()).unwrap_err(), Several);
+    let two = [P256_PKCS8.as_slice(), RSA_2048_PKCS8.as_slice()].concat();
+    assert_eq!(PrivateKey::from_pem(&two).unwrap_err(), Several);
     assert_eq!(PrivateKey::from_der(&[]).unwrap_err(), Malformed);
     let cut = &P256_PKCS8[..P256_PKCS8.len() - 30];
     assert_eq!(PrivateKey::from_pem(cut).unwrap_err(), Malformed);
@@ -77,27 +69,27 @@ fn what_is_refused_says_why() {
 /// Every byte of a key flipped in turn: refused, or the key of another encoding of the same number.
 #[test]
 fn a_damaged_key_is_refused() {
-    for text in [P256_SEC1, P256_PKCS8] {
+    for text in [&P256_SEC1, &P256_PKCS8] {
         let whole = der(text);
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
             if let Ok(key) = PrivateKey::from_der(&damaged) {
-                assert_eq!(key.public_key_der(), der(P256_PUBLIC), "byte {at}");
+                assert_eq!(key.public_key_der(), der(&P256_PUBLIC), "byte {at} of {whole:x?}");
             }
         }
     }
-    let whole = der(RSA_PKCS1);
+    let whole = der(&RSA_2048_PKCS1);
     for at in (0..whole.len()).step_by(37) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
-        assert!(PrivateKey::from_der(&damaged).is_err(), "byte {at}");
+        assert!(PrivateKey::from_der(&damaged).is_err(), "byte {at} of {whole:x?}");
     }
 }
 
 #[test]
 fn nothing_secret_is_printed() {
-    let key = PrivateKey::from_pem(P256_PKCS8).unwrap();
+    let key = PrivateKey::from_pem(&P256_PKCS8).unwrap();
     assert_eq!(format!("{key:?}"), "PrivateKey { kind: EcdsaP256, .. }");
 }
 
@@ -116,7 +108,8 @@ fn damaged_text_is_survived() {
             }
         }
         if let Ok(key) = PrivateKey::from_pem(&text) {
-            assert_eq!(key.public_key_der(), der(P256_PUBLIC));
+            let text = String::from_utf8_lossy(&text);
+            assert_eq!(key.public_key_der(), der(&P256_PUBLIC), "{text}");
         }
     }
 }
