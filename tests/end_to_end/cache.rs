@@ -52,8 +52,11 @@ fn conditions() {
         client.request("GET", "/cached/5000", fields).unwrap();
         let response = client.response(false).unwrap();
         assert_eq!(response.status, status, "{fields}");
-        assert_eq!(count(&response), count(&first), "{fields}: the origin was not asked");
+        // RFC 9110 section 15.4.5: a 304 has few fields, and the count is none of them.
+        assert_eq!(response.field("X-Origin-Requests").is_some(), status == 200, "{fields}");
     }
+    let last = client.get("/cached/5000").unwrap();
+    assert_eq!(count(&last), count(&first), "the origin was not asked");
     drop(client);
     site.finish();
 }
