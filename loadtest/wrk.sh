@@ -38,11 +38,15 @@ stop_proxy() {
   fi
 }
 
-# The kernel's receive work for nginx belongs to nginx's CPU: else the load's CPU does it.
+# Whose CPU does the kernel's receive work of a link: without it the sender's does.
+receive_on() { # CPU-MASK NAMESPACE LINK
+  ip netns exec "$prefix-$2" sh -c "echo $1 >/sys/class/net/$3/queues/rx-0/rps_cpus"
+}
+
 addresses() { # add|del
   for link in lv-client:10.9.1.1/24 lv-origin:10.9.2.1/24; do
     ip -n $prefix-proxy address "$1" "${link#*:}" dev "${link%:*}"
-    ip netns exec $prefix-proxy sh -c "echo $([ "$1" = add ] && echo 2 || echo 0) >/sys/class/net/${link%:*}/queues/rx-0/rps_cpus"
+    receive_on "$([ "$1" = add ] && echo 2 || echo 0)" proxy "${link%:*}"
   done
 }
 
@@ -56,6 +60,7 @@ start_nginx() {
   addresses add
   cat >"$state/nginx.conf" <<TXT
 daemon off;
+user root;
 worker_processes 1;
 worker_cpu_affinity 10;
 pid $state/nginx.pid;
@@ -83,25 +88,28 @@ TXT
   proxy_id=$!
 }
 
-measure() { # PATH CONNECTIONS -> "requests/s bytes/s errors"
-  ip netns exec $prefix-client taskset -c 0 wrk -t1 -c"$2" -d"$seconds" "https://10.9.1.1$1" | awk '
+measure() { # PATH CONNECTIONS -> requests/s, MB/s, 99th percentile of latency, errors
+  ip netns exec $prefix-client taskset -c 0 wrk -t1 -c"$2" -d"$seconds" --latency --timeout 20 "https://10.9.1.1$1" | awk '
     /Requests\/sec/ {requests = $2}
     /Transfer\/sec/ {
       bytes = $2 + 0
       if ($2 ~ /GB/) bytes *= 1024
       if ($2 ~ /KB/) bytes /= 1024
     }
+    $1 == "99%" {slow = $2}
     /Socket errors|Non-2xx/ {errors = $0}
-    END {printf "%.0f\t%.1f\t%s\n", requests, bytes * 1.048576, errors ? errors : "none"}'
+    END {printf "%.0f\t%.1f\t%s\t%s\n", requests, bytes * 1.048576, slow, errors ? errors : "none"}'
 }
 
 etc/network.sh up $prefix
+receive_on 1 client c0
+receive_on 1 origin o0
 etc/certificates.sh "$state/certs" demo.levee.test 10.9.1.1
 ip netns exec $prefix-origin taskset -c 0 "$bin/levee-load" origin --listen 10.9.2.2:8080 >"$state/origin.log" 2>&1 &
 origin_id=$!
 
 echo "# $(uname -sr), $(awk -F': ' '/model name/ {print $2; exit}' /proc/cpuinfo), $(nproc) CPUs, $(nginx -v 2>&1), $(wrk -v 2>&1 | head -1 | cut -d' ' -f1-2)"
-printf 'round\tpeer\tpath\tconnections\trequests/s\tMB/s\terrors\n'
+printf 'round\tpeer\tpath\tconnections\trequests/s\tMB/s\tp99\terrors\n'
 for round in $(seq "$rounds"); do
   for peer in levee nginx; do
     start_$peer

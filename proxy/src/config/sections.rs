@@ -310,7 +310,7 @@ impl Backend {
                 .value("connect_timeout_ms", millis(10, 600_000))
                 .or(Duration::from_secs(2)),
             response_timeout: table.value("response_timeout_ms", millis(10, DAY)).or(Duration::from_secs(60)),
-            keepalive: table.value("keepalive", number(0..=1_000_000)).or(64),
+            keepalive: table.value("keepalive", number(0..=1_000_000)).or(256),
             max_connections: table.value("max_connections", number(1..=1_000_000)).or(1024),
             max_fails: table.value("max_fails", number(0..=1000)).or(3),
             fail_timeout: table.value("fail_timeout_ms", millis(100, 3_600_000)).or(Duration::from_secs(10)),

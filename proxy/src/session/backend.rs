@@ -200,7 +200,7 @@ impl<M: Memory> Sessions<M> {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let clean = upstream.inbound.is_empty() && upstream.outbound.is_empty() && !upstream.fin;
         if !(reusable && clean) {
-            self.drop_upstream(key, stack);
+            self.drop_upstream_when_sent(key, stack);
             return;
         }
         upstream.client = None;
@@ -226,7 +226,7 @@ impl<M: Memory> Sessions<M> {
         self.remove_upstream(key, stack);
     }
 
-    /// Ends a connection after what is queued on it, and forgets it.
+    /// Ends a connection in good order where everything is sent, and forgets it.
     pub(super) fn drop_upstream_when_sent(&mut self, key: Key, stack: &mut Stack<M>) {
         let Some(upstream) = self.upstreams.get(key) else { return };
         if !upstream.outbound.is_empty() {

@@ -11,7 +11,7 @@ use super::client::Phase;
 use super::exchange::{Exchange, Stage};
 use crate::config::Service;
 use crate::log::{Access, Event, Text};
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Counters};
 use crate::slab::Key;
 
 impl<M: Memory> Sessions<M> {
@@ -29,10 +29,11 @@ impl<M: Memory> Sessions<M> {
                 return true;
             }
             Ok(None) => {
-                if h1::compact(&self.memory, &mut client.inbound).is_err() {
+                let kept = h1::compact(&self.memory, &mut client.inbound).is_ok();
+                if !kept {
                     self.shed(key, stack);
                 }
-                return false;
+                return !kept;
             }
             Err(rejection) => {
                 self.reject(key, rejection, stack);
@@ -40,17 +41,10 @@ impl<M: Memory> Sessions<M> {
             }
         };
         client.scanner = HeadScanner::default();
-        let Some(mut head) = self.memory.split_to(&mut client.inbound, length) else {
+        let Some(head) = take_head(&self.memory, &mut client.inbound, length, &mut self.counters) else {
             self.shed(key, stack);
             return true;
         };
-        match h1::gather(&self.memory, &mut head, length) {
-            Ok(copied) => self.counters.add(Counter::HeadsGathered, u64::from(copied)),
-            Err(_) => {
-                self.shed(key, stack);
-                return true;
-            }
-        }
         self.counters.count(Counter::Requests);
         let mut fields = FieldTable::new();
         let parsed = h1::parse_request(head.chunk(0), &mut fields, &self.http_limits)
@@ -273,6 +267,19 @@ impl<M: Memory> Sessions<M> {
             self.counters.count(Counter::LogOverflow);
         }
     }
+}
+
+/// The first `length` bytes of `bytes`, contiguous; `None` without memory for them.
+pub(super) fn take_head<M: Memory>(
+    memory: &M,
+    bytes: &mut M::Chain,
+    length: usize,
+    counters: &mut Counters,
+) -> Option<M::Chain> {
+    let mut head = memory.split_to(bytes, length)?;
+    let copied = h1::gather(memory, &mut head, length).ok()?;
+    counters.add(Counter::HeadsGathered, u64::from(copied));
+    Some(head)
 }
 
 /// What a fetch into the cache is conditional on: that the `stale` entry does not hold any more.

@@ -11,7 +11,7 @@ use super::Sessions;
 use super::backend::Letdown;
 use super::client::Phase;
 use super::exchange::{Exchange, Stage};
-use super::request::write;
+use super::request::{take_head, write};
 use crate::metrics::Counter;
 use crate::slab::Key;
 
@@ -30,10 +30,11 @@ impl<M: Memory> Sessions<M> {
                 return true;
             }
             Ok(None) => {
-                if h1::compact(&self.memory, &mut upstream.inbound).is_err() {
+                let kept = h1::compact(&self.memory, &mut upstream.inbound).is_ok();
+                if !kept {
                     self.shed(key, stack);
                 }
-                return false;
+                return !kept;
             }
             Err(_) => {
                 self.let_down(key, upstream_key, Letdown::Invalid, stack);
@@ -41,17 +42,10 @@ impl<M: Memory> Sessions<M> {
             }
         };
         upstream.scanner = HeadScanner::default();
-        let Some(mut head) = self.memory.split_to(&mut upstream.inbound, length) else {
+        let Some(head) = take_head(&self.memory, &mut upstream.inbound, length, &mut self.counters) else {
             self.shed(key, stack);
             return true;
         };
-        match h1::gather(&self.memory, &mut head, length) {
-            Ok(copied) => self.counters.add(Counter::HeadsGathered, u64::from(copied)),
-            Err(_) => {
-                self.shed(key, stack);
-                return true;
-            }
-        }
         let Some((method, upgrade)) = self.exchange(key).map(|exchange| (exchange.method, exchange.upgrade))
         else {
             return false;
