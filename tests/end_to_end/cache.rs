@@ -147,3 +147,21 @@ fn budget() {
     drop(client);
     site.finish();
 }
+
+/// RFC 9111 section 4.4, where each worker has a store of its own.
+#[test]
+fn a_change_is_known_to_all_workers() {
+    let site = Site::with(|config| {
+        config.set("workers.lcores", vec![0, 1]);
+    });
+    let mut clients: Vec<_> = (0..16).map(|_| Client::connect(&site, Tls::default())).collect();
+    let before = clients.iter_mut().map(|client| count(&client.get("/cached/900").unwrap())).max().unwrap();
+    clients[0].request("POST", "/cached/900", "Content-Length: 0\r\n").unwrap();
+    assert_eq!(clients[0].response(false).unwrap().status, 200);
+    for client in &mut clients {
+        let response = client.get("/cached/900").unwrap();
+        assert!(count(&response) > before + 1, "what was stored before the change: {}", count(&response));
+    }
+    drop(clients);
+    site.finish();
+}

@@ -11,6 +11,7 @@ mod failures;
 mod handshakes;
 mod http;
 mod load;
+mod logs;
 mod smuggling;
 mod tcp;
 mod transfers;
