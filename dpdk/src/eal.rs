@@ -56,6 +56,21 @@ impl Eal {
         Ok(eal)
     }
 
+    /// Attaches the device that `arguments` name (`net_ring0`, `crypto_aesni_gcm0`,
+    /// `0000:01:00.0,key=value`, ...).
+    ///
+    /// # Errors
+    /// What the driver logged.
+    pub fn attach(&self, arguments: &str) -> Result<(), Error> {
+        let asked = || format!("attach the device {arguments}");
+        let c_arguments = CString::new(arguments).map_err(|_| Error::new(asked(), "a NUL in it"))?;
+        log::checked(asked, || {
+            // SAFETY: a NUL-terminated string, copied.
+            unsafe { dpdk_sys::rte_dev_probe(c_arguments.as_ptr()) }
+        })?;
+        Ok(())
+    }
+
     /// The lcore of the thread that called [`Eal::init`].
     #[must_use]
     pub fn main_lcore(&self) -> u32 {

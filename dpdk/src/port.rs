@@ -175,12 +175,7 @@ impl Port {
     /// # Errors
     /// What the driver logged.
     pub fn probe(eal: &Eal, arguments: &str) -> Result<Self, Error> {
-        let asked = || format!("attach the device {arguments}");
-        let c_arguments = CString::new(arguments).map_err(|_| Error::new(asked(), "a NUL in it"))?;
-        log::checked(asked, || {
-            // SAFETY: a NUL-terminated string, copied.
-            unsafe { sys::rte_dev_probe(c_arguments.as_ptr()) }
-        })?;
+        eal.attach(arguments)?;
         Self::by_name(eal, arguments.split(',').next().unwrap_or_default())
     }
 

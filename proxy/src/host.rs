@@ -13,7 +13,12 @@ pub(crate) struct Host<M: Memory> {
     stack: Stack<M>,
     sessions: Sessions<M>,
     output: Output<M>,
+    /// Turns that public-key jobs have waited.
+    turns_waited: u32,
 }
+
+/// Turns after which public-key jobs are worked on though frames keep coming.
+const TURNS: u32 = 8;
 
 /// Frames that wait to be sent, at most.
 const OUTPUT: usize = 256;
@@ -25,7 +30,7 @@ impl<M: Memory> Host<M> {
     /// `sessions` on `stack`, whose listeners are open.
     #[must_use]
     pub(crate) fn new(stack: Stack<M>, sessions: Sessions<M>) -> Self {
-        Self { stack, sessions, output: Output::new(OUTPUT) }
+        Self { stack, sessions, output: Output::new(OUTPUT), turns_waited: 0 }
     }
 
     /// A frame that `interface` received.
@@ -36,7 +41,7 @@ impl<M: Memory> Host<M> {
     /// Does what there is to do at `now`. `drained`: the receive bursts were read empty, so that waiting for
     /// more jobs to batch would be waiting for nothing. `may_send`: the devices take frames.
     pub(crate) fn turn(&mut self, now: Now, drained: bool, may_send: bool) {
-        let Self { stack, sessions, output } = self;
+        let Self { stack, sessions, output, turns_waited } = self;
         sessions.start_turn(now);
         if stack.deadline().is_some_and(|due| due <= now.instant) {
             stack.on_timeout(now.instant);
@@ -45,7 +50,9 @@ impl<M: Memory> Host<M> {
             sessions.on_ready(id, ready, stack);
         }
         sessions.run_touched(stack);
-        if drained || sessions.jobs() >= JOBS {
+        *turns_waited = if sessions.jobs() == 0 { 0 } else { *turns_waited + 1 };
+        if drained || sessions.jobs() >= JOBS || *turns_waited >= TURNS {
+            *turns_waited = 0;
             sessions.run_engine(stack);
         }
         sessions.run_aead(stack);

@@ -75,7 +75,7 @@ pub fn run(mut config: Config) -> miette::Result<()> {
             (Arc::clone(&control), Arc::clone(&published[worker]), Arc::clone(&alive));
         let mates = mates.pop().unwrap_or_default();
         let body = move || {
-            let guard = Leaving(alive);
+            let guard = Leaving { alive, control: Arc::clone(&control) };
             let report = seed.grow(mates, control, published).map(Worker::run);
             drop(guard);
             report
@@ -141,16 +141,24 @@ impl Started {
             rx: self.rx.get_mut(worker).and_then(Option::take),
             tx: self.tx.get_mut(worker).and_then(Option::take).map_or(Tx::Via(worker % queues), Tx::Queue),
             pending: VecDeque::with_capacity(PENDING),
+            took_at_ns: 0,
         }
     }
 }
 
 /// Counts a worker out when its thread ends, by a panic too.
-struct Leaving(Arc<AtomicUsize>);
+struct Leaving {
+    alive: Arc<AtomicUsize>,
+    control: Arc<Control>,
+}
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+        // Nobody waits for a worker that is gone.
+        if std::thread::panicking() {
+            self.control.done.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -292,6 +300,7 @@ fn finish(total: &Report, pools: &[Pool]) -> miette::Result<()> {
     }
     let line = serde_json::json!({
         "leaks": { "segments": leaks.segments, "records": leaks.records, "references": leaks.references },
+        "held": total.held,
         "connections": total.connections,
         "counters": total.counters,
     });

@@ -41,6 +41,8 @@ counters! {
     FramesSteered = "frames_steered",
     /// Frames dropped since the owner's ring was full.
     SteeringOverflow = "steering_overflow",
+    /// Frames given up for a device that took none for a while.
+    FramesStuck = "frames_stuck",
     /// Client connections accepted.
     Accepted = "accepted",
     /// Client connections that could not be kept: the table is full.
@@ -98,7 +100,7 @@ counters! {
     /// Copies of payload between receive and transmit: frames for a device without segments, records that
     /// a device or TLS could not take as they lay. Counted when the worker ends.
     PayloadCopies = "payload_copies",
-    /// Bytes copied together since they lay in very many small segments.
+    /// Times that bytes in very many small segments were copied together.
     Thickened = "thickened",
     /// Connections to backends opened.
     UpstreamConnects = "upstream_connects",

@@ -14,7 +14,7 @@ use miette::IntoDiagnostic;
 use crate::config::{AeadChoice, Config};
 
 /// The device that is used when the configuration leaves the choice to us.
-pub(crate) const AUTO_DEVICE: &str = "crypto_aesni_gcm0";
+const AUTO_DEVICE: &str = "crypto_aesni_gcm0";
 
 /// Operations in flight in one queue pair.
 const DESCRIPTORS: u16 = 512;
@@ -34,7 +34,13 @@ impl Devices {
     /// There is no such device, or what the driver said.
     pub(crate) fn open(eal: &Eal, config: &Config, pools: &[Pool]) -> miette::Result<Self> {
         let names: Vec<&str> = match &config.tls.aead {
-            AeadChoice::Auto => vec![AUTO_DEVICE],
+            AeadChoice::Auto => match eal.attach(AUTO_DEVICE) {
+                Ok(()) => vec![AUTO_DEVICE],
+                Err(error) => {
+                    tracing::warn!(%error, "AEAD by our own code");
+                    Vec::new()
+                }
+            },
             AeadChoice::Software => Vec::new(),
             AeadChoice::Devices(devices) => devices.iter().map(crate::config::Device::name).collect(),
         };
@@ -183,6 +189,10 @@ impl Aead<Pool> for Offload {
     fn completed(&mut self) -> Option<(Token, Finished<Chain>)> {
         let finished = self.devices.iter_mut().find_map(|device| device.pair.completed());
         finished.map(from_device)
+    }
+
+    fn keys(&self) -> usize {
+        self.sessions.len() - self.free.len()
     }
 
     fn copied(&self) -> u64 {

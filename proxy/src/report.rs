@@ -12,6 +12,8 @@ use crate::metrics::Counter;
 pub struct Report {
     /// Client connections that had to be reset at the end.
     pub connections: usize,
+    /// What the sessions held after every connection was aborted: nothing, or it is a leak.
+    pub held: BTreeMap<&'static str, usize>,
     /// Sums by name, those of the rooms under their prefix.
     pub counters: BTreeMap<String, u64>,
 }
@@ -19,7 +21,8 @@ pub struct Report {
 impl Report {
     /// What `host` did; `connections` were left at the end.
     pub(crate) fn of<M: Memory>(host: &mut Host<M>, connections: usize) -> Self {
-        let mut report = Self { connections, ..Self::default() };
+        let held = host.sessions().held().into_iter().collect();
+        let mut report = Self { connections, held, ..Self::default() };
         for &counter in Counter::ALL {
             let sum = host.counters().sum(counter);
             report.add("", counter.name(), sum);
@@ -53,6 +56,8 @@ impl Report {
             ("accepted", counters.accepted),
             ("connects", counters.connects),
             ("resets_out", counters.resets_out),
+            ("arp_requests", counters.arp_requests),
+            ("echoes", counters.echoes),
         ] {
             self.add("tcp.", name, sum);
         }
@@ -69,6 +74,7 @@ impl Report {
             ("hello_retries", counters.hello_retries),
             ("gathered", counters.gathered),
             ("copied", counters.copied),
+            ("early_data_skipped", counters.early_data_skipped),
             ("records_in", counters.records_in),
             ("records_out", counters.records_out),
             ("key_updates_in", counters.key_updates_in),
@@ -86,6 +92,10 @@ impl Report {
         }
         for (name, sum) in [
             ("hits", counters.hits),
+            ("stale_hits", counters.stale_hits),
+            ("only_if_cached", counters.only_if_cached),
+            ("evicted_bytes", counters.evicted_bytes),
+            ("removed", counters.removed),
             ("misses", counters.misses),
             ("revalidations", counters.revalidations),
             ("validated", counters.validated),
@@ -104,6 +114,9 @@ impl Report {
     /// Adds what another worker did.
     pub fn merge(&mut self, other: &Self) {
         self.connections += other.connections;
+        for (name, count) in &other.held {
+            *self.held.entry(name).or_default() += count;
+        }
         for (name, sum) in &other.counters {
             self.add("", name, *sum);
         }

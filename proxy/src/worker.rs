@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use levee_buf::{Chain as _, Memory as _, Pieces as _};
 use levee_dpdk::{
@@ -43,6 +43,8 @@ pub(crate) struct PortQueues {
     pub(crate) tx: Tx,
     /// Frames that the device had no room for.
     pub(crate) pending: VecDeque<Frame>,
+    /// When the device last took a frame, or had none to take.
+    pub(crate) took_at_ns: u64,
 }
 
 /// How a worker's frames reach a port.
@@ -74,6 +76,8 @@ pub(crate) enum Handed {
 pub(crate) struct Control {
     /// Finish and return.
     pub(crate) stop: AtomicBool,
+    /// Workers that have no client any more, once they were told to stop.
+    pub(crate) done: AtomicUsize,
 }
 
 /// The clock of the loop: nanoseconds since the start, and the wall clock as of the start.
@@ -97,6 +101,10 @@ const PENDING: usize = 256;
 const PUBLISH_EVERY: u64 = 4096;
 /// Turns without a frame after which the CPU is offered to others.
 const YIELD_AFTER: u64 = 256;
+/// Frames of other workers that wait for a device, at most.
+const HANDED: usize = 768;
+/// A device that takes no frame for so long has stopped.
+const STUCK_NS: u64 = 100_000_000;
 /// After the last connection has ended, for its last frames to leave.
 const FLUSH_NS: u64 = 2_000_000;
 
@@ -108,13 +116,14 @@ impl Worker {
         let mut turns = 0_u64;
         let mut idle = 0_u64;
         let mut stopping: Option<u64> = None;
+        let mut done = false;
         loop {
             let now = self.time.now();
-            let received = self.receive(&mut burst, now);
+            let (received, drained) = self.receive(&mut burst, now);
             let taken = self.take_over(&mut handed, now);
             let may_send = self.queues.iter().all(|port| port.pending.len() < PENDING);
-            self.host.turn(now, received + taken == 0, may_send);
-            let sent = self.send();
+            self.host.turn(now, drained && taken < MAX_BURST, may_send);
+            let sent = self.send(now);
             self.pass_notices();
 
             turns += 1;
@@ -131,7 +140,12 @@ impl Worker {
                     self.host.drain();
                     now.instant.0 + self.shutdown_ns
                 });
-                if self.host.sessions().clients() == 0 || now.instant.0 >= deadline {
+                // Others may need this worker's queues to the end.
+                if self.host.sessions().clients() == 0 && !std::mem::replace(&mut done, true) {
+                    self.control.done.fetch_add(1, Ordering::Relaxed);
+                }
+                if self.control.done.load(Ordering::Relaxed) >= self.mates.len() || now.instant.0 >= deadline
+                {
                     break;
                 }
             }
@@ -139,12 +153,16 @@ impl Worker {
         self.finish()
     }
 
-    /// Reads each port's queue once, and hands frames of other workers' flows over.
-    fn receive(&mut self, burst: &mut Vec<Received>, now: Now) -> usize {
+    /// Reads each port's queue once, and hands frames of other workers' flows over. Returns how many frames
+    /// there were, and whether the queues were read empty.
+    fn receive(&mut self, burst: &mut Vec<Received>, now: Now) -> (usize, bool) {
         let mut count = 0;
+        let mut drained = true;
         for port in 0..self.queues.len() {
             let Some(rx) = &mut self.queues[port].rx else { continue };
-            count += rx.burst(burst);
+            let received = rx.burst(burst);
+            count += received;
+            drained &= received < MAX_BURST;
             for received in burst.drain(..) {
                 let checksums = match received.checksums {
                     levee_dpdk::Checksums::Good => Checksums::Good,
@@ -174,7 +192,7 @@ impl Worker {
                 }
             }
         }
-        count
+        (count, drained)
     }
 
     /// Takes what other workers handed over.
@@ -187,11 +205,10 @@ impl Worker {
                     Handed::Received { port, checksums, chain } => {
                         self.host.receive(port, chain, checksums, now)
                     }
-                    Handed::Send { port, frame } => {
-                        if let Some(port) = self.queues.get_mut(usize::from(port)) {
-                            port.pending.push_back(frame);
-                        }
-                    }
+                    Handed::Send { port, frame } => match self.queues.get_mut(usize::from(port)) {
+                        Some(port) if port.pending.len() < HANDED => port.pending.push_back(frame),
+                        _ => self.host.counters().count(Counter::SteeringOverflow),
+                    },
                     Handed::Notice { chain } => self.host.sessions_mut().take_notice(&chain),
                 }
             }
@@ -213,7 +230,10 @@ impl Worker {
     }
 
     /// Gives the devices what the host has for them, as much as they take.
-    fn send(&mut self) -> usize {
+    ///
+    /// A device that takes nothing for a while loses what waits for it: TCP sends it again, and the other
+    /// ports go on.
+    fn send(&mut self, now: Now) -> usize {
         while let Some(frame) = self.host.output().pop() {
             let offload = TxOffload {
                 l2_len: frame.offload.l2_len.into(),
@@ -229,6 +249,7 @@ impl Worker {
         }
         let mut sent = 0;
         for (number, port) in self.queues.iter_mut().enumerate() {
+            let before = sent;
             match &mut port.tx {
                 Tx::Queue(queue) => {
                     while !port.pending.is_empty() {
@@ -252,6 +273,12 @@ impl Worker {
                         sent += 1;
                     }
                 }
+            }
+            if sent > before || port.pending.is_empty() {
+                port.took_at_ns = now.instant.0;
+            } else if now.instant.0 > port.took_at_ns + STUCK_NS {
+                self.host.counters().add(Counter::FramesStuck, port.pending.len() as u64);
+                port.pending.clear();
             }
         }
         sent
@@ -281,10 +308,13 @@ impl Worker {
         let left = self.host.sessions().clients();
         self.host.abort_all();
         let start = self.time.now().instant.0;
+        let (mut burst, mut handed) = (Vec::with_capacity(MAX_BURST), Vec::with_capacity(MAX_BURST));
         loop {
             let now = self.time.now();
+            self.receive(&mut burst, now);
+            self.take_over(&mut handed, now);
             self.host.turn(now, true, true);
-            self.send();
+            self.send(now);
             if now.instant.0 >= start + FLUSH_NS {
                 break;
             }

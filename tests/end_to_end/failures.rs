@@ -1,10 +1,11 @@
 //! Peers that fail: the other side hears of it, and Levee goes on.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use levee_tests::{Backend, Client, Curl, Fetched, NAME, Site, Tls, pattern, wait_for};
@@ -119,6 +120,56 @@ fn idempotent_requests_are_tried_elsewhere() {
         assert_eq!(fetched.status, 200, "{turn}: {}", fetched.said);
     }
     site.finish();
+}
+
+/// RFC 9110 section 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
+#[test]
+fn other_requests_are_tried_once() {
+    let site = Site::with(|config| {
+        config.set("backend.2.retries", 3);
+    });
+    let (sender, heads) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let _backend = site.scripted(move |mut stream| {
+        if Backend::read_head(&mut stream).is_some() {
+            sender.lock().unwrap().send(()).unwrap();
+        }
+    });
+    let mut client = Client::connect(&site, Tls::default());
+    client.request("POST", "/scripted/x", "Content-Length: 0\r\n").unwrap();
+    assert_eq!(client.response(false).unwrap().status, 502);
+    assert_eq!(heads.try_iter().count(), 1);
+    client.request("DELETE", "/scripted/x", "").unwrap();
+    assert_eq!(client.response(false).unwrap().status, 502);
+    assert_eq!(heads.try_iter().count(), 4, "an idempotent one is tried as often as configured");
+    drop(client);
+    site.finish();
+}
+
+/// Who says nothing, or not enough, is not waited for: in a handshake, in a head, between requests.
+#[test]
+fn slow_clients_run_out_of_time() {
+    let site = Site::with(|config| {
+        for key in ["handshake_ms", "request_head_ms", "keepalive_ms"] {
+            config.set(&format!("timeouts.{key}"), 700);
+        }
+    });
+    let mut silent = site.network().client().connect(site.address()).unwrap();
+    assert_eq!(silent.read(&mut [0; 10]).map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
+    let mut slow = Client::connect(&site, Tls::default());
+    for byte in b"GET / HTTP/1.1" {
+        let _ = slow.send(&[*byte]);
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(slow.response(false).unwrap().status, 408);
+    let mut idle = Client::connect(&site, Tls::default());
+    assert_eq!(idle.get("/bytes/1").unwrap().status, 200);
+    assert_eq!(idle.rest().unwrap(), b"", "a close_notify, and the end");
+    drop((silent, slow, idle));
+    let end = site.finish();
+    for counter in ["timeout_handshake", "timeout_request_head", "timeout_keepalive"] {
+        assert_eq!(end.counter(counter), 1, "{counter}");
+    }
 }
 
 /// RFC 9112 section 9.3.1: a connection that the backend closed while it was idle is no failure.

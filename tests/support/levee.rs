@@ -99,6 +99,9 @@ impl Final {
         for (pool, left) in self.0["leaks"].as_object().expect("the account has leaks") {
             assert_eq!(left.as_u64(), Some(0), "{pool} are left: {}", self.0);
         }
+        for (table, left) in self.0["held"].as_object().expect("the account says what is held") {
+            assert_eq!(left.as_u64(), Some(0), "{table} are left: {}", self.0);
+        }
         assert_eq!(self.0["connections"].as_u64(), Some(0), "connections are left: {}", self.0);
         assert_eq!(self.counter("payload_copies"), 0, "{}", self.0);
     }

@@ -183,6 +183,9 @@ pub trait Aead<M: Memory> {
     /// The next operation that was answered [`Answer::Later`] and is finished.
     fn completed(&mut self) -> Option<(Token, Finished<M::Chain>)>;
 
+    /// Keys installed.
+    fn keys(&self) -> usize;
+
     /// Operations whose bytes had to be copied first, since a device did not take them as they lay.
     fn copied(&self) -> u64 {
         0

@@ -136,7 +136,7 @@ pub(super) struct Workers {
 impl Workers {
     fn read(table: &Table<'_>) -> Self {
         Self {
-            lcores: table.list("lcores", number(0..=1023)).optional().map(Spanned::into_inner),
+            lcores: table.list("lcores", number(0..=1023)).required().map(Spanned::into_inner),
             connections: table.value("connections", number(64..=4_000_000)).or(10_000),
             segments: table.value("segments", number(1024..=16_000_000)).optional(),
             records: table.value("records", number(64..=4_000_000)).optional(),

@@ -5,7 +5,6 @@ use std::fs;
 use miette::miette;
 
 use crate::config::{AeadChoice, Config, Device, Hugepages};
-use crate::offload;
 
 /// The arguments of EAL, without a program name.
 ///
@@ -25,12 +24,11 @@ pub(super) fn arguments(config: &Config) -> miette::Result<Vec<String>> {
     args.push(format!("--lcores=0@{first}"));
     args.push(format!("--log-level={}", config.eal.log_level.name()));
     args.extend(["-m".into(), mib.to_string()]);
-    let crypto = match &config.tls.aead {
-        AeadChoice::Auto => vec![Device::Virtual(offload::AUTO_DEVICE.into())],
-        AeadChoice::Software => Vec::new(),
-        AeadChoice::Devices(devices) => devices.clone(),
+    let crypto: &[Device] = match &config.tls.aead {
+        AeadChoice::Auto | AeadChoice::Software => &[],
+        AeadChoice::Devices(devices) => devices,
     };
-    let devices: Vec<_> = config.ports.iter().map(|port| &port.device).chain(&crypto).collect();
+    let devices: Vec<_> = config.ports.iter().map(|port| &port.device).chain(crypto).collect();
     if !devices.iter().any(|device| matches!(device, Device::Pci(_))) {
         args.push("--no-pci".into());
     }

@@ -1,12 +1,12 @@
 //! Connections to backends: opened for a request, given back, lost, and the request tried again.
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_http::h1::HeadScanner;
-use levee_http::{RequestHead, Version};
+use levee_http::h1::{HeadScanner, encode};
+use levee_http::{Length, RequestHead, Version};
 use levee_tcp::{Ready, Stack};
 
 use super::client::Phase;
-use super::exchange::Stage;
+use super::exchange::{Exchange, Stage};
 use super::{Owner, Sessions};
 use crate::metrics::Counter;
 use crate::slab::Key;
@@ -73,9 +73,20 @@ impl<M: Memory> Sessions<M> {
             return;
         };
         self.set_stage(key, Stage::Requested(upstream));
-        if !self.send_request(key, request, upstream) {
+        if !(self.send_request(key, request, upstream) && self.repeat_end(key, upstream)) {
             self.shed(key, stack);
         }
+    }
+
+    /// A chunked body that was read to its end before the first try failed was empty, or there would be no
+    /// second one: its last chunk is due again. False without memory for it.
+    fn repeat_end(&mut self, key: Key, upstream: Key) -> bool {
+        let due = |exchange: &mut Exchange<M>| exchange.length == Length::Chunked && exchange.body_done;
+        if !self.exchange(key).is_some_and(due) {
+            return true;
+        }
+        let Some(upstream) = self.upstreams.get_mut(upstream) else { return false };
+        encode::last_chunk(&self.memory, &mut upstream.outbound).is_ok()
     }
 
     fn connect(&mut self, key: Key, id: ServerId, stack: &mut Stack<M>) -> Option<Key> {
@@ -119,7 +130,11 @@ impl<M: Memory> Sessions<M> {
             upstream.inbound.append(bytes);
         }
         upstream.progress |= ready.readable || ready.connected;
-        upstream.fin |= ready.fin || ready.closed.is_some();
+        if let Some(reason) = ready.closed {
+            upstream.closed = true;
+            upstream.broken |= reason != levee_tcp::Reason::Finished && !upstream.fin && !ready.fin;
+        }
+        upstream.fin |= ready.fin || upstream.closed;
         match upstream.client {
             Some(client) => {
                 if ready.closed.is_some() {
@@ -198,6 +213,7 @@ impl<M: Memory> Sessions<M> {
     /// The response is complete: keeps the connection for another request if it can take one.
     pub(super) fn finish_upstream(&mut self, key: Key, reusable: bool, stack: &mut Stack<M>) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        self.pools.answered(upstream.server);
         let clean = upstream.inbound.is_empty() && upstream.outbound.is_empty() && !upstream.fin;
         if !(reusable && clean) {
             self.drop_upstream_when_sent(key, stack);
@@ -240,7 +256,7 @@ impl<M: Memory> Sessions<M> {
     fn remove_upstream(&mut self, key: Key, stack: &mut Stack<M>) {
         self.upstream_deadlines.clear(key.index());
         let Some(upstream) = self.upstreams.remove(key) else { return };
-        self.set_owner(upstream.conn, Owner::Nobody);
+        self.disown(upstream.conn, Owner::Upstream(key));
         stack.release(upstream.conn);
     }
 }

@@ -26,7 +26,9 @@ pub(super) struct Client<M: Memory> {
     pub(super) scanner: HeadScanner,
     pub(super) phase: Phase<M>,
     pub(super) requests: u64,
-    /// The client will send no more.
+    /// The client has ended its side of the TCP connection.
+    pub(super) fin: bool,
+    /// The client will say no more: what it sent is all in `inbound`.
     pub(super) peer_done: bool,
     /// The last response was cut off: the stream ends without close_notify, which tells the client.
     pub(super) truncated: bool,
@@ -105,6 +107,7 @@ impl<M: Memory> Client<M> {
             scanner: HeadScanner::default(),
             phase,
             requests: 0,
+            fin: false,
             peer_done: false,
             truncated: false,
             progress: false,
@@ -132,6 +135,20 @@ impl<M: Memory> Client<M> {
             Phase::Exchange(exchange) if exchange.wants_request_body() => Some(Wait::RequestBody),
             Phase::Exchange(_) => None,
         }
+    }
+
+    /// Notes that the client is done once it has ended its side and nothing of what it sent is still being
+    /// decrypted.
+    pub(super) fn see_end(&mut self) {
+        self.peer_done |= match &self.tls {
+            Some(tls) => tls.peer_closed() || self.fin && (tls.wants_input() || tls.error().is_some()),
+            None => self.fin,
+        };
+    }
+
+    /// Nothing that the client sends is of interest any more.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Lingering)
     }
 
     /// Its response is being fetched into the cache.

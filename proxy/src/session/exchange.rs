@@ -235,8 +235,8 @@ impl<M: Memory> Sessions<M> {
                     }
                 }
                 Ok(BodyRead::More) if upstream.fin => match body.finish() {
-                    Ok(()) => break,
-                    Err(_) => {
+                    Ok(()) if !upstream.broken => break,
+                    _ => {
                         self.let_down(key, upstream_key, Letdown::Lost, stack);
                         return false;
                     }
@@ -285,7 +285,7 @@ impl<M: Memory> Sessions<M> {
         let draining = self.draining;
         let Some(client) = self.clients.get_mut(key) else { return };
         let Phase::Exchange(exchange) = &client.phase else { return };
-        let goes_on = exchange.keep_alive && exchange.body_done && !client.peer_done && !draining;
+        let goes_on = exchange.keep_alive && exchange.body_done && !draining;
         client.scanner = HeadScanner::default();
         self.end_exchange_of(key, stack);
         self.set_phase(key, if goes_on { Phase::Request } else { Phase::Closing });

@@ -104,7 +104,7 @@ pub(crate) struct Sessions<M: Memory> {
 }
 
 /// Whose TCP connection it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Client(Key),
     Upstream(Key),
@@ -298,6 +298,18 @@ impl<M: Memory> Sessions<M> {
         !self.touched.is_empty() || self.crypto.engine.in_flight() > 0
     }
 
+    /// What is still held, by name: nothing, once every connection was aborted.
+    #[must_use]
+    pub(crate) fn held(&self) -> [(&'static str, usize); 5] {
+        [
+            ("clients", self.clients.len()),
+            ("handshakes", self.handshakes),
+            ("upstreams", self.upstreams.len()),
+            ("pool_connections", self.pools.connections()),
+            ("keys", self.crypto.aead.keys()),
+        ]
+    }
+
     /// Records that were copied whole: by TLS, or for a crypto device.
     #[must_use]
     pub(crate) fn copied_records(&self) -> u64 {
@@ -324,6 +336,10 @@ impl<M: Memory> Sessions<M> {
 
     fn accept(&mut self, id: ConnId, listener: u16, stack: &mut Stack<M>) {
         self.counters.count(Counter::Accepted);
+        if self.draining {
+            stack.abort(id);
+            return;
+        }
         let tls = self.tls.get(usize::from(listener)).cloned().flatten();
         let limit = self.config.limits.handshakes;
         if tls.is_some() && self.handshakes >= limit {
@@ -350,7 +366,7 @@ impl<M: Memory> Sessions<M> {
         if ready.readable {
             let bytes = stack.recv(client.conn);
             client.received += bytes.len();
-            client.progress |= !bytes.is_empty();
+            client.progress |= !bytes.is_empty() && !client.is_ending();
             match client.phase {
                 Phase::Closing | Phase::Lingering => {}
                 _ if client.tls.is_some() => self.step_tls(key, stack, |tls, out| tls.input(bytes, out)),
@@ -358,9 +374,10 @@ impl<M: Memory> Sessions<M> {
             }
         }
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.peer_done |= ready.fin;
+        client.fin |= ready.fin;
+        client.see_end();
         if ready.closed.is_some() {
-            if !matches!(client.phase, Phase::Lingering) && !client.peer_done {
+            if !matches!(client.phase, Phase::Lingering) && !client.fin {
                 self.counters.count(Counter::ClientsLost);
             }
             self.forget_client(key, stack);
@@ -388,20 +405,34 @@ impl<M: Memory> Sessions<M> {
         if thin::thicken(&self.memory, &mut client.inbound) {
             self.counters.count(Counter::Thickened);
         }
-        client.peer_done |= tls.peer_closed();
+        client.see_end();
         if result.is_err() {
-            self.counters.count(Counter::TlsErrors);
-            self.end_exchange_of(key, stack);
-            self.set_phase(key, Phase::Closing);
-        } else if matches!(client.phase, Phase::Handshake) && tls.is_established() {
+            self.fail_tls(key, stack);
+        } else if matches!(client.phase, Phase::Handshake)
+            && client.tls.as_ref().is_some_and(levee_tls::Connection::is_established)
+        {
             self.counters.count(Counter::Handshakes);
-            self.set_phase(key, Phase::Request);
+            let idle = self.draining && client.inbound.is_empty();
+            self.set_phase(key, if idle { Phase::Closing } else { Phase::Request });
         }
         self.touch(key);
     }
 
+    /// Ends a client whose TLS connection has failed: its alert is still to go out.
+    fn fail_tls(&mut self, key: Key, stack: &mut Stack<M>) {
+        if self.clients.get(key).is_some_and(|client| !client.is_ending()) {
+            self.counters.count(Counter::TlsErrors);
+            self.end_exchange_of(key, stack);
+            self.set_phase(key, Phase::Closing);
+        }
+    }
+
     /// Moves a client as far as it can go, and says what it waits for then.
     fn pump(&mut self, key: Key, stack: &mut Stack<M>) {
+        // Sealing can fail as well, when TCP asks for bytes.
+        if self.clients.get(key).and_then(|client| client.tls.as_ref()?.error()).is_some() {
+            self.fail_tls(key, stack);
+        }
         loop {
             let Some(client) = self.clients.get_mut(key) else { return };
             let again = match client.phase {
@@ -414,7 +445,7 @@ impl<M: Memory> Sessions<M> {
                 Phase::Tunnel(upstream) => self.advance_tunnel(key, upstream, stack),
                 Phase::Closing | Phase::Lingering => {
                     client.inbound = M::Chain::default();
-                    if matches!(client.phase, Phase::Lingering) && client.peer_done {
+                    if matches!(client.phase, Phase::Lingering) && client.fin {
                         self.forget_client(key, stack);
                         return;
                     }
@@ -548,7 +579,7 @@ impl<M: Memory> Sessions<M> {
         if let Some(tls) = &mut client.tls {
             tls.release(&mut *self.crypto.aead);
         }
-        self.set_owner(client.conn, Owner::Nobody);
+        self.disown(client.conn, Owner::Client(key));
         stack.release(client.conn);
     }
 
@@ -574,6 +605,15 @@ impl<M: Memory> Sessions<M> {
     fn set_owner(&mut self, id: ConnId, owner: Owner) {
         if let Some(place) = self.owners.get_mut(id.slot()) {
             *place = owner;
+        }
+    }
+
+    /// `owner` is gone; the slot may be another's already, since TCP gives it out again at once.
+    fn disown(&mut self, id: ConnId, owner: Owner) {
+        if let Some(place) = self.owners.get_mut(id.slot())
+            && *place == owner
+        {
+            *place = Owner::Nobody;
         }
     }
 }

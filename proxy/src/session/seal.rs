@@ -21,7 +21,7 @@ impl<M: Memory> Seal<M> for Sessions<M> {
 impl<M: Memory> Sessions<M> {
     fn fill_client(&mut self, key: Key, room: Room) -> Fill<M::Chain> {
         let Some(client) = self.clients.get_mut(key) else { return Fill::Nothing };
-        let ending = matches!(client.phase, Phase::Closing | Phase::Lingering) && client.outbound.is_empty();
+        let ending = client.is_ending() && client.outbound.is_empty();
         let fill = match &mut client.tls {
             Some(tls) => {
                 if ending && !client.truncated {
@@ -30,7 +30,7 @@ impl<M: Memory> Sessions<M> {
                 let mut out = self.crypto.out(&self.memory, key);
                 match tls.fill(&mut client.outbound, room.window, &mut out) {
                     Filled::Wire(wire) => Fill::Data(wire),
-                    Filled::Nothing if tls.send_closed() || ending => Fill::Finished,
+                    Filled::Nothing if ending => Fill::Finished,
                     Filled::Nothing | Filled::Later => Fill::Nothing,
                 }
             }

@@ -28,6 +28,10 @@ pub(crate) struct Upstream<M: Memory> {
     pub(crate) scanner: HeadScanner,
     /// The backend will send no more.
     pub(crate) fin: bool,
+    /// TCP has ended the connection: nothing can be sent either.
+    pub(crate) closed: bool,
+    /// It ended by a reset or by a timeout: what was received may not be all.
+    pub(crate) broken: bool,
     /// Our end of the stream follows `outbound`.
     pub(crate) finishing: bool,
     /// Bytes moved since the deadline was last set.
@@ -47,6 +51,8 @@ impl<M: Memory> Upstream<M> {
             outbound: M::Chain::default(),
             scanner: HeadScanner::default(),
             fin: false,
+            closed: false,
+            broken: false,
             finishing: false,
             progress: false,
         }

@@ -88,8 +88,6 @@ impl Pools {
         let pool = &mut self.pools[usize::from(id.backend)];
         let state = &mut pool.servers[usize::from(id.server)];
         state.busy -= 1;
-        state.failures = 0;
-        state.out_until_ns = 0;
         if pool.idle == pool.idle_limit {
             state.connections -= 1;
             return false;
@@ -97,6 +95,13 @@ impl Pools {
         pool.idle += 1;
         state.idle.push(key);
         true
+    }
+
+    /// The server gave a whole response.
+    pub(crate) fn answered(&mut self, id: ServerId) {
+        let state = self.server(id);
+        state.failures = 0;
+        state.out_until_ns = 0;
     }
 
     /// A connection that carried a request, or was being opened for one, is gone.
@@ -126,6 +131,11 @@ impl Pools {
             state.failures = 0;
             state.out_until_ns = now_ns.saturating_add(pool.fail_timeout_ns);
         }
+    }
+
+    /// Connections open or being opened, to all backends.
+    pub(crate) fn connections(&self) -> usize {
+        self.pools.iter().flat_map(|pool| &pool.servers).map(|server| server.connections).sum()
     }
 
     /// Connections kept idle, to all backends.

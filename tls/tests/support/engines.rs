@@ -114,6 +114,10 @@ impl Aead<Heap> for LateAead {
         Answer::Later
     }
 
+    fn keys(&self) -> usize {
+        self.inner.sessions()
+    }
+
     fn flush(&mut self) {
         for waiting in &mut self.waiting {
             waiting.0 = waiting.0.saturating_sub(1);
