@@ -4,6 +4,8 @@
 #
 #   wrk.sh [ROUNDS [SECONDS]]     default 3 rounds of 8 seconds; prints a table
 #
+# With PROFILE=1 it prints behind each row of Levee where the worker spent its time, by perf (linux-perf).
+#
 # Needs root and the release binaries (`make build`), wrk and nginx (etc/install-deps.sh test).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -101,6 +103,12 @@ measure() { # PATH CONNECTIONS -> requests/s, MB/s, 99th percentile of latency, 
     END {printf "%.0f\t%.1f\t%s\t%s\n", requests, bytes * 1.048576, slow, errors ? errors : "none"}'
 }
 
+# Where the worker's time went while a row was measured: shares by library.
+profile() {
+  perf record -q -e cpu-clock -F 499 -p "$proxy_id" -o "$state/perf.data" -- sleep "$((seconds - 2))" 2>/dev/null
+  perf report -i "$state/perf.data" --stdio --sort dso 2>/dev/null | awk '/%/ {print "#", $0}' | head -n 6
+}
+
 etc/network.sh up $prefix
 receive_on 1 client c0
 receive_on 1 origin o0
@@ -117,7 +125,15 @@ for round in $(seq "$rounds"); do
     for row in '/bytes/1024 64' '/bytes/1024 256' '/bytes/1048576 16' '/cached/1024 64' '/cached/1048576 16'; do
       read -r path connections <<<"$row"
       ip netns exec $prefix-client curl -sk --max-time 10 -o /dev/null "https://10.9.1.1$path"
+      if [ $peer = levee ] && [ -n "${PROFILE-}" ]; then
+        (sleep 1 && profile >"$state/profile") &
+      fi
       printf '%s\t%s\t%s\t%s\t%s\n' "$round" "$peer" "$path" "$connections" "$(measure "$path" "$connections")"
+      if [ -e "$state/profile" ]; then
+        wait -n || true
+        cat "$state/profile"
+        rm "$state/profile"
+      fi
     done
     stop_proxy
     [ $peer = levee ] || addresses del

@@ -35,7 +35,7 @@
 //! MAY); If-Match and If-Unmodified-Since, which "are not applicable to a cache" (section 4.3.2): ignored
 //! on a hit, forwarded otherwise.
 //!
-//! # Differences from the first drawing
+//! # Choices
 //!
 //! - [`Serve`] has no precondition-failed: the fields that could fail are not applicable to a cache.
 //! - [`Store::head`] takes the caller's [`FieldTable`] and returns a true [`ResponseHead`], for the same

@@ -40,7 +40,7 @@
 //! within a turn. A [`RequestHead`] (136 bytes) and a [`ResponseHead`] (56 bytes) borrow from it, and
 //! parsing takes 3,200 bytes of stack for a moment.
 //!
-//! # Difference from the first drawing
+//! # Choices
 //!
 //! - [`Target`] has `path()` and `query()`, since the path and query of an absolute-form target
 //!   (`http://host?x`) are not always contiguous as an origin-form.

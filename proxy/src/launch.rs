@@ -28,7 +28,7 @@ use seed::Seed;
 /// was done and whether all packet memory came back.
 ///
 /// # Errors
-/// What could not be started; a worker that died; packet memory that did not come back.
+/// What could not be started; a worker that died; anything that did not come back.
 pub fn run(mut config: Config) -> miette::Result<()> {
     start_log(&config);
     let offers = seed::offers(&config)?;
@@ -305,9 +305,9 @@ fn finish(total: &Report, pools: &[Pool]) -> miette::Result<()> {
         "counters": total.counters,
     });
     println!("{line}");
-    match leaks == Usage::default() {
+    match leaks == Usage::default() && total.held.values().all(|&count| count == 0) {
         true => Ok(()),
-        false => Err(miette!("packet memory did not come back: {leaks:?}")),
+        false => Err(miette!("not all came back: {leaks:?}, {:?}", total.held)),
     }
 }
 

@@ -2,7 +2,7 @@
 //! plane, which does the writing.
 //!
 //! An event is a value of fixed size: saying it costs a copy, and nothing when nobody listens. A full queue
-//! drops it, counted: people who cannot keep up with a flood do not slow it down.
+//! drops it (lines of requests are counted): people who cannot keep up with a flood do not slow it down.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use levee_proxy::config::{self, Config};
 use levee_proxy::launch;
 
-/// An HTTPS front proxy that stays up under TLS handshake floods.
+/// An HTTPS front proxy over DPDK, for operators under TLS-handshake floods.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -1,6 +1,6 @@
 //! What a worker counts: `Counter`, `Counters`, and `Published`, the copy that other threads may read.
 //!
-//! Counting is an addition to the worker's own memory. A few times a second the worker stores the sums
+//! Counting is an addition to the worker's own memory. Every few thousand turns the worker stores the sums
 //! where the control plane reads them; nothing on the packet path is shared.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! The loop of one lcore: burst in, stack and sessions, burst out.
 //!
 //! [`Worker::run`] reads as the data path. Everything it touches is its own; it meets other workers only in
-//! rings of one producer and one consumer, and the control plane only in two flags and a copy of its
-//! counters.
+//! rings of one producer and one consumer, and the control plane only in a flag, a queue of what it
+//! has to say, and a copy of its counters.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

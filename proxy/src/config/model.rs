@@ -2,7 +2,7 @@
 //!
 //! Names are resolved to indices, paths are relative to the working directory, defaults are filled in,
 //! numbers lie within the bounds that `etc/levee.toml` documents. A value here cannot be wrong in itself;
-//! whether devices, memory and files are there is for the launch to find out.
+//! whether memory and virtual devices are there is for the launch to find out.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -230,11 +230,11 @@ pub enum EngineChoice {
 /// Who does AEAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AeadChoice {
-    /// The fastest software device that DPDK has here, else our own code.
+    /// `crypto_aesni_gcm`, else our own code.
     Auto,
     /// Our own code.
     Software,
-    /// These devices, at least one, in order; our own code for suites that none of them offers.
+    /// These devices, at least one; our own code for suites that none of them offers.
     Devices(Vec<Device>),
 }
 

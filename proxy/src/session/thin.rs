@@ -1,8 +1,8 @@
 //! Bytes that lie in far too many segments: `thicken`.
 //!
 //! Back-pressure counts bytes, but a stranger who sends records of one byte makes each hold a segment. What
-//! has become that thin is copied into full segments, so that a byte held costs at most eight bytes of
-//! packet memory, whatever the size of the records it came in.
+//! has become that thin is copied into full segments: beyond the first 64 segments a byte held costs at most
+//! nine bytes of packet memory, whatever the size of the records it came in.
 
 use levee_buf::{Memory, Pieces};
 

@@ -59,6 +59,12 @@ fn each_key_has_its_type() {
 }
 
 #[test]
+fn workers_need_their_cpus() {
+    let said = errors(&GOOD.replace("lcores = [1]\n", ""));
+    assert!(said[0].contains("`workers.lcores` is missing"), "{said:?}");
+}
+
+#[test]
 fn lists_are_of_distinct_values_and_not_empty() {
     for key in keys().iter().filter(|key| key.expects.starts_with("a list")) {
         let said = said(key, &format!("{} = []", key.name));
