@@ -76,12 +76,12 @@ connections = 2048
 
 [[port]]
 name = "client"
-device = "net_af_packet0,iface=lv-client"
+device = "net_af_packet0,iface=lv-client,blocksz=65536,framesz=2048,framecnt=2048"
 address = "10.9.1.1/24"
 
 [[port]]
 name = "origin"
-device = "net_af_packet1,iface=lv-origin"
+device = "net_af_packet1,iface=lv-origin,blocksz=65536,framesz=2048,framecnt=2048"
 address = "10.9.2.1/24"
 
 [[listener]]
@@ -141,8 +141,9 @@ backend = "scripted"
 [cache]
 memory_mib = 16
 
+# A client whose last segments were lost is found out by a retransmission, seconds later.
 [timeouts]
-shutdown_ms = 2000
+shutdown_ms = 10000
 "#;
 
 #[cfg(test)]
