@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use levee_tests::{Backend, Client, Curl, Fetched, NAME, Site, Tls, pattern, wait_for};
+use levee_tests::{Backend, Client, Curl, Fetched, NAME, Process, Site, Tls, pattern, wait_for};
 use nix::libc::linger;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -170,6 +170,30 @@ fn slow_clients_run_out_of_time() {
     for counter in ["timeout_handshake", "timeout_request_head", "timeout_keepalive"] {
         assert_eq!(end.counter(counter), 1, "{counter}");
     }
+}
+
+/// The table of TCP itself, as the status line counts it while Levee runs.
+#[test]
+fn no_connection_outlives_its_client() {
+    let mut site = Site::with(|config| {
+        config.set("status.interval_ms", 200).set("backend.0.keepalive", 0);
+    });
+    let mut clients: Vec<_> = (0..50).map(|_| Client::connect(&site, Tls::default())).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/bytes/100000").unwrap().status, 200);
+    }
+    let told = |levee: &mut Process, expected: &str| {
+        let output = levee.output();
+        let last = output.lines().rev().find(|line| line.starts_with("connections "));
+        last.is_some_and(|line| line.starts_with(expected)).then_some(())
+    };
+    wait_for("the clients to be counted", Duration::from_secs(5), || told(site.levee(), "connections 50 "));
+    for client in &clients[..25] {
+        reset(client.tcp());
+    }
+    drop(clients);
+    wait_for("all to be gone", Duration::from_secs(10), || told(site.levee(), "connections 0 "));
+    site.finish();
 }
 
 /// RFC 9112 section 9.3.1: a connection that the backend closed while it was idle is no failure.
