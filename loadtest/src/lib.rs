@@ -1,8 +1,15 @@
 //! Peers of Levee for demonstrations, tests and measurements.
 //!
-//! They use kernel sockets and threads and share no code with the data path, so that what they see is
-//! what any other client or server would see.
+//! | file | job |
+//! |---|---|
+//! | `origin` | a backend on kernel sockets, whose every byte is known |
+//! | `target` | where load may be sent |
+//! | `device` | DPDK from a command line |
+//! | `report` | what a run found out |
 #![forbid(unsafe_code)]
 
+pub mod device;
 pub mod origin;
 pub mod pattern;
+pub mod report;
+pub mod target;
