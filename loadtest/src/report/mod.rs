@@ -8,11 +8,13 @@
 //! | `progress` | a line while it runs |
 //! | `text`, `table`, `number` | for people |
 //! | `file` | JSON, written whole or not at all |
+//! | `plot` | SVG |
 
 mod file;
 mod latency;
 mod machine;
 pub mod number;
+pub mod plot;
 mod progress;
 mod summary;
 mod table;
