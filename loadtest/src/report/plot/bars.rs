@@ -2,9 +2,10 @@
 
 use super::axis::Axis;
 use super::svg::{Stroke, Svg, Type};
-use super::{COLORS, GRID, INK, LABEL, MUTED, TITLE};
+use super::{COLORS, GRID, INK, LABEL, MUTED, TITLE, TITLE_LETTERS, shortened};
 
 /// A chart of ratios, one bar below the other, on a log scale: twice and half are equally far from 1.
+/// Bars above 1 are blue, those below vermilion.
 #[derive(Clone, Debug)]
 pub struct Bars {
     /// What is compared, above the chart.
@@ -38,7 +39,7 @@ impl Bars {
         let bottom = TOP + ROW * self.bars.len() as f64;
         let height = bottom + BELOW + if self.bars.iter().all(|bar| bar.quotable) { 0.0 } else { ROW };
         let mut svg = Svg::new(WIDTH, height, &self.title);
-        svg.text((MARGIN, 32.0), &self.title, TITLE);
+        svg.text((MARGIN, 32.0), &shortened(&self.title, TITLE_LETTERS), TITLE);
         let axis = self.scale();
         for (value, name) in &axis.ticks {
             let place = across(&axis, *value);
@@ -72,7 +73,11 @@ impl Bars {
 impl Bar {
     fn draw(&self, svg: &mut Svg, axis: &Axis, middle: f64) {
         let base = middle + 4.0;
-        svg.text((LEFT - 10.0, base), &self.label, Type { anchor: "end", ..LABEL });
+        svg.text(
+            (LEFT - 10.0, base),
+            &shortened(&self.label, LABEL_LETTERS),
+            Type { anchor: "end", ..LABEL },
+        );
         if !self.is_measured() {
             svg.text((RIGHT + 10.0, base), "not measured", Type { color: MUTED, ..LABEL });
             return;
@@ -84,19 +89,25 @@ impl Bar {
         };
         let (one, end) = (across(axis, 1.0), across(axis, self.value));
         svg.rectangle((one, middle - THICK / 2.0), (end, middle + THICK / 2.0), color);
-        let (low, high) = (across(axis, self.low), across(axis, self.high));
-        let whisker = Stroke { color: INK, width: 1.0 };
-        svg.line((low, middle), (high, middle), whisker);
-        for end in [low, high] {
-            svg.line((end, middle - 4.0), (end, middle + 4.0), whisker);
-        }
         let style = if self.quotable { LABEL } else { Type { color: MUTED, ..LABEL } };
-        let spread = format!("{} ({} to {})", decimal(self.value), decimal(self.low), decimal(self.high));
-        svg.text((RIGHT + 10.0, base), &spread, style);
+        let mut text = decimal(self.value);
+        if is_ratio(self.low) && is_ratio(self.high) {
+            text.push_str(&format!(" ({} to {})", decimal(self.low), decimal(self.high)));
+            whisker(svg, (across(axis, self.low), across(axis, self.high)), middle);
+        }
+        svg.text((RIGHT + 10.0, base), &text, style);
     }
 
     fn is_measured(&self) -> bool {
         is_ratio(self.value)
+    }
+}
+
+fn whisker(svg: &mut Svg, (low, high): (f64, f64), middle: f64) {
+    let stroke = Stroke { color: INK, width: 1.0 };
+    svg.line((low, middle), (high, middle), stroke);
+    for end in [low, high] {
+        svg.line((end, middle - 4.0), (end, middle + 4.0), stroke);
     }
 }
 
@@ -114,9 +125,11 @@ fn across(axis: &Axis, value: f64) -> f64 {
     LEFT + (RIGHT - LEFT) * axis.position(value)
 }
 
-const WIDTH: f64 = 800.0;
+const WIDTH: f64 = 860.0;
 const MARGIN: f64 = 24.0;
-const LEFT: f64 = 230.0;
+const LEFT: f64 = 290.0;
+/// Letters of a label that fit left of the bars.
+const LABEL_LETTERS: usize = 40;
 const RIGHT: f64 = WIDTH - 160.0;
 const TOP: f64 = 60.0;
 const ROW: f64 = 26.0;

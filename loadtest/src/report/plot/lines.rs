@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::svg::{Stroke, Svg, Type};
-use super::{COLORS, GRID, INK, LABEL, MUTED, TITLE};
+use super::{COLORS, GRID, INK, LABEL, MUTED, TITLE, TITLE_LETTERS, shortened};
 
 /// A line and its name in the legend.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Line {
 /// The chart as a document.
 pub(super) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> String {
     let mut svg = Svg::new(WIDTH, HEIGHT, title);
-    svg.text((LEFT, 32.0), title, TITLE);
+    svg.text((LEFT, 32.0), &shortened(title, TITLE_LETTERS), TITLE);
     legend(&mut svg, lines);
     axes(&mut svg, x, y);
     for (Line { points, .. }, color) in lines.iter().zip(COLORS.iter().cycle()) {

@@ -34,7 +34,7 @@ pub fn write(summary: &Summary, directory: &Path) -> miette::Result<()> {
         write_file(&directory.join("latency.svg"), &latency(&title, &times))?;
     }
     for ((name, part), file) in parts.iter().zip(["throughput.svg", "throughput-legitimate.svg"]) {
-        if !part.progress.is_empty() {
+        if !each_second(part).is_empty() {
             write_file(&directory.join(file), &throughput(&title, &[(name, part)]))?;
         }
     }
@@ -73,7 +73,8 @@ pub fn throughput(title: &str, parts: &[(&str, &Part)]) -> String {
     let end = points().map(|point| point.0).fold(0.0, f64::max);
     let high = points().map(|point| point.1).fold(0.0, f64::max);
     let x = Axis::linear_to("seconds", end, round_number);
-    lines::chart(title, &x, &Axis::linear("completed in a second", high, round_number), &lines)
+    let y = Axis::linear("completed in a second", high * HEADROOM, round_number);
+    lines::chart(title, &x, &y, &lines)
 }
 
 /// Steps from the beginning of each whole second to its end. Seconds at the end of a run in which nothing
@@ -106,8 +107,18 @@ fn round_number(value: f64) -> String {
     if value.fract() == 0.0 { thousands(value as u64) } else { format!("{value:.1}") }
 }
 
+/// `text`, or its beginning if it has more than so many letters. All of it is in the document's name.
+fn shortened(text: &str, letters: usize) -> String {
+    match text.char_indices().nth(letters) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(letters - 3).chain("...".chars()).collect(),
+    }
+}
+
 /// Beyond this factor between the greatest and the least time, a linear axis would show one of them.
 const WIDE: f64 = 20.0;
+/// Keeps a steady rate from lying on the upper edge.
+const HEADROOM: f64 = 1.05;
 /// As far as `Progress` goes.
 const LONGEST_SECONDS: f64 = 3600.0;
 
@@ -118,6 +129,7 @@ const GRID: &str = "#e4e7ea";
 const COLORS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
 const LABEL: Type = Type { size: 12.0, anchor: "start", color: INK, is_bold: false };
 const TITLE: Type = Type { size: 16.0, anchor: "start", color: INK, is_bold: true };
+const TITLE_LETTERS: usize = 70;
 
 #[cfg(test)]
 mod tests;

@@ -61,15 +61,16 @@ fn bars_name_ratios_and_what_may_not_be_quoted() {
         bars: vec![
             bar("1 KiB", 1.5, 1.4, 1.62, true),
             bar("1 MiB", 0.7, 0.5, 1.1, false),
+            bar("one run", 2.0, f64::NAN, 0.0, true),
             bar("none", f64::NAN, 0.0, 0.0, false),
         ],
     };
     let svg = bars.svg();
     assert_labels(
         &svg,
-        &["1 KiB", "1.5 (1.4 to 1.62)", "not measured", "1x", "grey: spread too wide to quote"],
+        &["1 KiB", "1.5 (1.4 to 1.62)", "2", "not measured", "1x", "grey: spread too wide to quote"],
     );
-    assert!(svg.contains("#b9bec4"));
+    assert!(svg.contains("#b9bec4") && !svg.contains("NaN"));
     bars.bars.truncate(1);
     assert!(!bars.svg().contains("grey"));
     bars.bars.clear();
@@ -91,4 +92,13 @@ fn a_run_is_plotted_into_a_directory() {
     write(&bare, &empty).unwrap();
     assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
     assert!(write(&summary(), &inner.join("latency.svg")).is_err());
+}
+
+#[test]
+fn long_titles_are_cut_but_in_the_document() {
+    let title = format!("http https://10.9.1.1:443/ {}", "--connections 64 ".repeat(5));
+    let svg = throughput(&title, &[]);
+    assert_labels(&svg, &[&format!("{}...", &title[..67])]);
+    let document = Document::parse(&svg).unwrap();
+    assert!(document.descendants().any(|node| node.has_tag_name("title") && node.text() == Some(&title)));
 }
