@@ -75,6 +75,10 @@ pub enum ConfigError {
     NoGroup,
     /// An application protocol of no byte or over 255, or over 255 of them.
     BadProtocol,
+    /// No signature scheme.
+    NoScheme,
+    /// A server name of no byte or over 253.
+    BadServerName,
     /// A key limit of zero or over [`DEFAULT_KEY_LIMIT`].
     BadKeyLimit,
 }

@@ -38,6 +38,7 @@ mod counters;
 mod error;
 mod handshake;
 mod keys;
+pub mod load;
 mod messages;
 mod names;
 mod record;

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod engines;
 pub mod hello;
+pub mod load;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
