@@ -2,14 +2,27 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `origin` | a backend on kernel sockets, whose every byte is known |
+//! | `handshake` | floods of handshakes, whole or left undone |
+//! | `http` | requests, every response verified |
+//! | `origin` | a backend whose every byte is known |
+//! | `run` | one run: parties on a place, and the summary of it |
+//! | `net` | how load reaches its target: our own TCP over DPDK, or the kernel's sockets |
+//! | `channel`, `tally` | a connection's bytes with or without TLS; what is counted |
+//! | `tls_options` | what a client offers |
 //! | `target` | where load may be sent |
 //! | `device` | DPDK from a command line |
 //! | `report` | what a run found out |
 #![forbid(unsafe_code)]
 
+pub mod channel;
 pub mod device;
+pub mod handshake;
+pub mod http;
+pub mod net;
 pub mod origin;
 pub mod pattern;
 pub mod report;
+pub mod run;
+pub mod tally;
 pub mod target;
+pub mod tls_options;

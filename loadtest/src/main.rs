@@ -1,13 +1,13 @@
-//! `levee-load`: the peers that Levee is shown and measured with.
+//! `levee-load`: load, attacks, and the peers that Levee is shown and measured with.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::origin;
+use levee_loadtest::{handshake, http, origin};
 use miette::{Context, IntoDiagnostic};
 
-/// Peers to show and measure Levee with.
+/// Load and attacks for one's own laboratory, and peers to measure with.
 #[derive(Parser)]
 #[command(name = "levee-load", version, about)]
 struct Arguments {
@@ -17,12 +17,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Handshake(Box<handshake::command::Options>),
+    Http(Box<http::command::Options>),
     /// Serve deterministic bodies over plain HTTP/1.1, as a backend to put Levee in front of.
     Origin(origin::Options),
 }
 
 fn main() -> miette::Result<()> {
     match Arguments::parse().command {
+        Command::Handshake(options) => handshake::command::command(&options),
+        Command::Http(options) => http::command::command(&options),
         Command::Origin(options) => serve(options).map(|never| match never {}),
     }
 }
