@@ -2,9 +2,13 @@
 
 mod support;
 
-use levee_crypto::{Group, SignatureScheme};
+use levee_buf::{Heap, HeapChain};
+use levee_crypto::{Group, Hash, SignatureScheme};
 use levee_tls::load::{ClientOptions, Stage};
-use levee_tls::{Error, Options, Suite, Version};
+use levee_tls::{Error, Filled, Options, Suite, Version};
+use proptest::prelude::*;
+use support::engines::LateAead;
+use support::hello::{HANDSHAKE, message, record, vector};
 use support::load::{Ends, LoadRig};
 use support::{Rig, options};
 
@@ -236,4 +240,170 @@ fn nothing_in_common() {
     rig.finish(server);
     load.finish(client);
     other.finish(both);
+}
+
+/// Engines that answer late and are busy, on the way of all handshakes.
+#[test]
+fn late_engines() {
+    for suite in [Suite::ChaCha20Poly1305Sha256, Suite::EcdheEcdsaAes128GcmSha256] {
+        for (turns, busy) in [(0, 1), (1, 0), (3, 2)] {
+            let mut load = LoadRig::new(only(suite, Group::X25519));
+            load.aead = Box::new(LateAead::new(turns, busy));
+            let mut ends = Ends::with(load, Rig::new());
+            ends.settle().unwrap();
+            ends.transfer(40_000);
+            ends.client.renegotiate();
+            ends.settle().unwrap();
+            ends.client.close();
+            ends.settle().unwrap();
+            assert!(ends.server.peer_closed());
+            ends.finish();
+        }
+    }
+}
+
+/// Slots run out for a handshake, not for connections; memory comes back, slots come back.
+#[test]
+fn slots_and_memory_run_out() {
+    let mut load = LoadRig::new(only(Suite::Aes128GcmSha256, Group::X25519));
+    let mut clients: Vec<_> = (0..16).map(|_| load.client()).collect();
+    for client in &mut clients {
+        assert!(!load.send(client, &[]).is_empty());
+    }
+    let mut late = load.client();
+    assert!(load.send(&mut late, &[]).is_empty());
+    assert_eq!((late.error(), late.send_closed()), (Some(Error::HandshakesFull), true));
+    drop(clients);
+    drop(late);
+    let heap = std::mem::replace(&mut load.heap, Heap::new(0));
+    let mut client = load.client();
+    let mut plain = HeapChain::default();
+    assert!(matches!(load.call(|out| client.fill(&mut plain, 2000, out)), Filled::Later));
+    assert!(client.wants_resume() && client.stage() == Stage::Start);
+    assert!(load.call(|out| client.hello(out)).is_none());
+    load.heap = heap;
+    load.call(|out| client.resume(out)).unwrap();
+    assert!(!load.send(&mut client, &[]).is_empty());
+    load.finish(client);
+}
+
+/// A share that is no point, a group that was not sent, a suite that was not offered: by hand.
+#[test]
+fn bad_server_hellos() {
+    let hello = |suite: u16, session_id: &[u8], extensions: &[(u16, &[u8])]| {
+        let list: Vec<u8> = extensions
+            .iter()
+            .flat_map(|(code, body)| [&code.to_be_bytes()[..], &vector::<2>(body)].concat())
+            .collect();
+        let body = [
+            &[3, 3],
+            &[7; 32][..],
+            &vector::<1>(session_id),
+            &suite.to_be_bytes(),
+            &[0],
+            &vector::<2>(&list),
+        ];
+        record(HANDSHAKE, &message(2, &body.concat()))
+    };
+    let tls13: &[u8] = &[3, 4];
+    let x25519 = [&[0, 29, 0, 32][..], &[5; 32]].concat();
+    let p256 = [&[0, 23, 0, 65][..], &[5; 65]].concat();
+    let both = [Suite::Aes128GcmSha256, Suite::EcdheRsaAes128GcmSha256];
+    type Case<'a> = (u16, &'a [(u16, &'a [u8])], bool, Error);
+    let cases: &[Case<'_>] = &[
+        (0x1302, &[(43, tls13), (51, &x25519)], true, Error::BadServerHello),
+        (0xc02f, &[(43, tls13), (51, &x25519)], true, Error::BadServerHello),
+        (0x1301, &[(43, tls13), (51, &x25519)], false, Error::BadServerHello),
+        (0x1301, &[(43, tls13), (51, &p256)], true, Error::BadKeyShare),
+        (0x1301, &[(43, tls13), (51, &x25519[..20])], true, Error::Malformed),
+        (0x1301, &[(43, tls13)], true, Error::MissingExtension),
+        (0x1301, &[(43, &[3, 5]), (51, &x25519)], true, Error::BadServerHello),
+        (0x1301, &[(43, tls13), (51, &x25519), (41, &[0, 0])], true, Error::BadServerHello),
+        (0x1301, &[(43, tls13), (43, tls13)], true, Error::DuplicateExtension),
+        (0x1301, &[(43, tls13), (99, &[])], true, Error::UnsolicitedExtension),
+        (0x1301, &[], false, Error::BadServerHello),
+        (0xc02f, &[(0xff01, &[1, 1])], false, Error::BadRenegotiationInfo),
+        (0xc02f, &[(35, &[])], false, Error::UnsolicitedExtension),
+        (0xc02f, &[(16, &[0, 4, 3, b'f', b'o', b'o'])], false, Error::NoCommonProtocol),
+        (0xc02f, &[(51, &x25519)], false, Error::UnsolicitedExtension),
+        // With the session id of ours, as though there were a session.
+        (0xc02f, &[], true, Error::BadServerHello),
+    ];
+    for (index, (suite, extensions, echo, error)) in cases.iter().enumerate() {
+        let options = ClientOptions {
+            versions: vec![Version::Tls13, Version::Tls12],
+            suites: both.to_vec(),
+            ..ClientOptions::default()
+        };
+        let mut load = LoadRig::new(options);
+        let mut client = load.client();
+        let wire = load.send(&mut client, &[]);
+        let session_id = if *echo { &wire[44..76] } else { &[][..] };
+        let wire = hello(*suite, session_id, extensions);
+        assert_eq!(load.input(&mut client, &wire), Err(*error), "case {index}");
+        assert_eq!(load.send(&mut client, &[])[5..], [2, error.alert().unwrap().code()]);
+        load.finish(client);
+    }
+}
+
+/// HelloRetryRequests that change nothing, or twice.
+#[test]
+fn bad_retry_requests() {
+    let request = |session_id: &[u8], group: u16| {
+        let random = Hash::Sha256.digest(&[b"HelloRetryRequest"]);
+        let list = [&[0, 43, 0, 2, 3, 4, 0, 51, 0, 2][..], &group.to_be_bytes()].concat();
+        let body =
+            [&[3, 3], &random[..], &vector::<1>(session_id), &[0x13, 1, 0], &vector::<2>(&list)].concat();
+        record(HANDSHAKE, &message(2, &body))
+    };
+    for (first, second) in [(29, None), (24, None), (23, Some(29)), (23, Some(23))] {
+        let mut load = LoadRig::new(ClientOptions::default());
+        let mut client = load.client();
+        let wire = load.send(&mut client, &[]);
+        let session_id = wire[44..76].to_vec();
+        let mut result = load.input(&mut client, &request(&session_id, first));
+        if let Some(second) = second {
+            assert_eq!(result, Ok(()));
+            let wire = load.send(&mut client, &[]);
+            assert_eq!(wire[..7], [20, 3, 3, 0, 1, 1, 22]);
+            result = load.input(&mut client, &request(&session_id, second));
+        }
+        assert_eq!(result, Err(Error::BadRetryRequest), "{first} {second:?}");
+        load.finish(client);
+    }
+}
+
+proptest! {
+    /// Whatever a server says, at any point of the handshake: no panic, and nothing is left behind.
+    #[test]
+    fn anything_from_a_server(
+        tls13 in any::<bool>(),
+        cut in 0..4000_usize,
+        kind in prop_oneof![Just(HANDSHAKE), 18..26_u8],
+        garbage in proptest::collection::vec(any::<u8>(), 1..200),
+        framed in any::<bool>(),
+    ) {
+        let suite = if tls13 { Suite::Aes128GcmSha256 } else { Suite::EcdheEcdsaAes128GcmSha256 };
+        let mut load = LoadRig::new(ClientOptions { resume: true, ..only(suite, Group::X25519) });
+        let mut rig = Rig::new();
+        let (mut client, mut server) = (load.client(), rig.connection());
+        let mut left = cut;
+        for _ in 0..3 {
+            let wire = load.send(&mut client, &[]);
+            rig.input(&mut server, &wire).unwrap();
+            let wire = rig.output(&mut server);
+            let take = left.min(wire.len());
+            left -= take;
+            load.input(&mut client, &wire[..take]).unwrap();
+            if take < wire.len() {
+                break;
+            }
+        }
+        let wire = if framed { record(kind, &garbage) } else { garbage };
+        // It may wait for more, or fail; either is the client's to say.
+        _ = load.input(&mut client, &wire);
+        load.send(&mut client, &[]);
+        load.finish(client);
+        rig.finish(server);
+    }
 }

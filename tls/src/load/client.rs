@@ -321,7 +321,7 @@ impl<M: Memory> Client<M> {
     fn start(&mut self, out: &mut ClientOut<'_, M>) -> Result<M::Chain, Error> {
         let handle = Rc::clone(&self.handle);
         let ticket = if handle.options.resume { handle.tickets.borrow_mut().offer() } else { None };
-        let wire = handle.hello.alloc(HEADER, ticket.as_deref(), out.memory);
+        let wire = handle.hello.alloc(HEADER, ticket.as_deref(), None, out.memory);
         let mut wire = wire.ok_or(Error::MemoryExhausted)?;
         self.slot = handle.take_slot();
         let state = self.slot.as_mut().ok_or(Error::HandshakesFull)?;
@@ -523,7 +523,7 @@ impl<M: Memory> Client<M> {
     /// Sends the flight that is due, then looks at what came behind the server's.
     fn send_flight(&mut self, out: &mut ClientOut<'_, M>) -> Result<bool, Error> {
         let room = match self.slot.as_deref() {
-            Some(State::Again(_)) => self.handle.hello.alloc(MAX_ANSWER, None, out.memory),
+            Some(State::Again(_)) => self.handle.hello.alloc(MAX_ANSWER, None, None, out.memory),
             _ => out.memory.alloc(MAX_ANSWER),
         };
         let flight = room.ok_or(Error::MemoryExhausted)?;

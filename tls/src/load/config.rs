@@ -108,6 +108,7 @@ pub struct ClientHandle {
     pub(super) options: ClientOptions,
     pub(super) hello: Template,
     pub(super) tickets: RefCell<Tickets>,
+    #[expect(clippy::vec_box, reason = "a slot is handed out as it is, and a client carries its address")]
     slots: RefCell<Vec<Box<State>>>,
 }
 

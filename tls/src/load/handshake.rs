@@ -139,7 +139,7 @@ impl State {
         }
     }
 
-    /// Sends what is due into `flight`, which has room for [`MAX_ANSWER`].
+    /// Sends what is due into `flight`, which has the room for it.
     pub(super) fn send<M: Memory>(
         self,
         flight: M::Chain,
@@ -323,7 +323,7 @@ impl Hello {
         self.ticket = self.ticket.filter(suits);
         self.hashes = self.hashes.retried(suite.hash(), message.bytes).ok_or(Error::BadServerHello)?;
         let prefix = CHANGE_CIPHER_SPEC.len() + HEADER;
-        let wire = cx.handle.hello.alloc(prefix, self.ticket.as_deref(), cx.out.memory);
+        let wire = cx.handle.hello.alloc(prefix, self.ticket.as_deref(), hello.cookie, cx.out.memory);
         let mut wire = wire.ok_or(Error::MemoryExhausted)?;
         // RFC 8446 appendix D.4: immediately before its second flight.
         append(&mut wire, CHANGE_CIPHER_SPEC.len(), |out| out.bytes(&CHANGE_CIPHER_SPEC))?;

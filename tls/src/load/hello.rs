@@ -17,9 +17,9 @@ use crate::transcript::Transcript;
 /// The most bytes of the extensions that never change.
 const MAX_EXTENSIONS: usize = 8192;
 
-/// The most bytes of everything but the template and a ticket: header, random, session id, and the
-/// frames of extensions with renegotiation data, a cookie, a binder.
-const MAX_REST: usize = 4 + 2 + 32 + 33 + 2 + (5 + 12) + 4 + (6 + MAX_COOKIE) + (4 + 8 + 2 + 3 + 48);
+/// The most bytes of everything but the template, a ticket and a cookie: header, random, session id, and
+/// the extensions with renegotiation data and with a binder, and what stands around ticket and cookie.
+const MAX_REST: usize = 4 + 2 + 32 + 33 + 2 + (5 + 12) + 4 + 6 + (4 + 8 + 2 + 3 + 48);
 
 /// The longest cookie that is given back.
 pub(super) const MAX_COOKIE: usize = 1024;
@@ -150,14 +150,16 @@ impl Template {
         &self,
         prefix: usize,
         ticket: Option<&Ticket>,
+        cookie: Option<&[u8]>,
         memory: &M,
     ) -> Option<M::Chain> {
-        memory.alloc(prefix + self.most(ticket) + TAG_LEN)
+        memory.alloc(prefix + self.most(ticket, cookie) + TAG_LEN)
     }
 
-    fn most(&self, ticket: Option<&Ticket>) -> usize {
+    fn most(&self, ticket: Option<&Ticket>, cookie: Option<&[u8]>) -> usize {
         let extensions = self.extensions.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or_default();
-        MAX_REST + self.suites.len() + extensions + ticket.map_or(0, |ticket| ticket.bytes.len())
+        let particular = ticket.map_or(0, |ticket| ticket.bytes.len()) + cookie.map_or(0, <[u8]>::len);
+        MAX_REST + self.suites.len() + extensions + particular
     }
 
     /// Writes the message behind the end of `wire` with `prefix` bytes in front, hashes it and puts the
@@ -170,7 +172,7 @@ impl Template {
         hashes: &mut Hashes,
     ) -> Result<usize, Error> {
         let start = wire.len() + prefix;
-        let length = append(wire, prefix + self.most(parts.ticket), |out| {
+        let length = append(wire, prefix + self.most(parts.ticket, parts.cookie), |out| {
             out.reserve(prefix)?;
             self.message(out, parts)
         })?;
