@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `handshake` | floods of handshakes, whole or left undone |
 //! | `http` | requests, every response verified |
+//! | `nic` | Levee's packet path alone, between rings of one process |
 //! | `origin` | a backend whose every byte is known |
 //! | `run` | one run: parties on a place, and the summary of it |
 //! | `net` | how load reaches its target: our own TCP over DPDK, or the kernel's sockets |
@@ -19,6 +20,7 @@ pub mod device;
 pub mod handshake;
 pub mod http;
 pub mod net;
+pub mod nic;
 pub mod origin;
 pub mod pattern;
 pub mod report;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::{handshake, http, origin};
+use levee_loadtest::{handshake, http, nic, origin};
 use miette::{Context, IntoDiagnostic};
 
 /// Load and attacks for one's own laboratory, and peers to measure with.
@@ -19,6 +19,7 @@ struct Arguments {
 enum Command {
     Handshake(Box<handshake::command::Options>),
     Http(Box<http::command::Options>),
+    Nic(nic::Options),
     /// Serve deterministic bodies over plain HTTP/1.1, as a backend to put Levee in front of.
     Origin(origin::Options),
 }
@@ -27,6 +28,7 @@ fn main() -> miette::Result<()> {
     match Arguments::parse().command {
         Command::Handshake(options) => handshake::command::command(&options),
         Command::Http(options) => http::command::command(&options),
+        Command::Nic(options) => nic::command(&options),
         Command::Origin(options) => serve(options).map(|never| match never {}),
     }
 }

@@ -96,6 +96,17 @@ pub struct CycleSums {
 }
 
 impl CycleSums {
+    /// The names of the stages, in the order of the loop.
+    pub const ORDER: [&'static str; Stage::ALL.len()] = {
+        let mut names = [""; Stage::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Stage::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
     /// Adds those of another worker.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.busy += other.busy;

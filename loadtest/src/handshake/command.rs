@@ -100,7 +100,13 @@ pub fn command(options: &Options) -> miette::Result<()> {
 /// A place that cannot be used, TLS that cannot be offered.
 pub fn measure(options: &Options) -> miette::Result<Summary> {
     let duration = Duration::from_secs_f64(options.duration);
-    run::run("handshake", &options.place, &Parties(options.clone()), duration, &options.results)
+    run::run("handshake", &options.place, &cast(options), duration, &options.results)
+}
+
+/// Who takes part in such a run.
+#[must_use]
+pub fn cast(options: &Options) -> impl Cast + use<> {
+    Parties(options.clone())
 }
 
 /// Writes and prints a summary as `results` say.

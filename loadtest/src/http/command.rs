@@ -137,8 +137,15 @@ pub fn command(options: &Options) -> miette::Result<()> {
 /// A place or a file that cannot be used, TLS that cannot be offered.
 pub fn measure(options: &Options) -> miette::Result<Summary> {
     let duration = Duration::from_secs_f64(options.duration);
-    let parties = Parties { options: options.clone(), plan: plan(options)? };
-    run::run("http", &options.place, &parties, duration, &options.results)
+    run::run("http", &options.place, &cast(options)?, duration, &options.results)
+}
+
+/// Who takes part in such a run.
+///
+/// # Errors
+/// A file of requests that cannot be used.
+pub fn cast(options: &Options) -> miette::Result<impl Cast + use<>> {
+    Ok(Parties { options: options.clone(), plan: plan(options)? })
 }
 
 fn plan(options: &Options) -> miette::Result<Plan> {
