@@ -319,8 +319,9 @@ impl Hello {
             return Err(Error::MessageTooLong);
         }
         // RFC 8446 section 4.1.4: a pre-shared key of another hash is not offered again.
-        let suits = |ticket: &Rc<Ticket>| ticket.suite.hash() == suite.hash();
-        self.ticket = self.ticket.filter(suits);
+        if let Some(ticket) = self.ticket.take_if(|ticket| ticket.suite.hash() != suite.hash()) {
+            cx.handle.tickets.borrow_mut().recycle(ticket);
+        }
         self.hashes = self.hashes.retried(suite.hash(), message.bytes).ok_or(Error::BadServerHello)?;
         let prefix = CHANGE_CIPHER_SPEC.len() + HEADER;
         let wire = cx.handle.hello.alloc(prefix, self.ticket.as_deref(), hello.cookie, cx.out.memory);

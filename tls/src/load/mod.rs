@@ -11,7 +11,7 @@
 //!
 //! What it speaks: TLS 1.3 (RFC 8446) with HelloRetryRequest, tickets, psk_dhe_ke and KeyUpdate; TLS 1.2
 //! (RFC 5246 with ECDHE and AEAD only) with tickets (RFC 5077), session ids and renegotiation (RFC 5746).
-//! Neither early data nor client certificates.
+//! Neither early data nor client certificates: a server that insists on one is refused.
 //!
 //! # Calls
 //!

@@ -13,10 +13,10 @@ use crate::codec::append;
 use crate::error::Error;
 use crate::handshake::Message;
 use crate::handshake::tls13::{CHANGE_CIPHER_SPEC, signed_content};
-use crate::keys::{HandshakeSecret, TrafficSecret};
+use crate::keys::{HandshakeSecret, ResumptionSecret, TrafficSecret};
 use crate::messages::server_hello::{ServerHello, Signed, encrypted_extensions, key_share, leaf};
 use crate::messages::{HEADER, kind, server_flight};
-use crate::record::{ContentType, Protection};
+use crate::record::{ContentType, Incoming, Outgoing, Protection};
 use crate::suite::{Suite, Version};
 use crate::transcript::Transcript;
 
@@ -176,7 +176,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Sends change_cipher_spec and Finished, both in `flight`, and goes on to application keys.
+    /// Sends change_cipher_spec and Finished, both in `flight`.
     pub(super) fn send<M: Memory>(
         self,
         mut flight: M::Chain,
@@ -196,22 +196,55 @@ impl Answer {
             out.reserve(prefix)?;
             server_flight::finished(out, &client.finished(&digest))
         })?;
-        let master = secret.master();
-        let (client, server) = (master.client(&digest), master.server(&digest));
-        let resumption = cx.handle.options.resume.then(|| {
+        // The secret of tickets is over this message too.
+        let finished = cx.handle.options.resume.then(|| {
             transcript.add(flight.chunk(start + prefix));
-            master.resumption(&transcript.digest())
+            transcript.digest()
         });
-        cx.out.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client.bytes());
-        cx.out.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server.bytes());
         let kind = ContentType::Handshake;
         cx.outgoing.seal_in_place(flight, start, kind, &mut cx.out.records())?;
-        let keys = install(&client, established.suite, Purpose::Traffic, cx.out)?;
-        cx.outgoing.protect(keys, cx.out.aead);
-        let keys = install(&server, established.suite, Purpose::Traffic, cx.out)?;
-        cx.incoming.protect(keys, cx.out.aead);
         cx.incoming.take_plain_alerts(false);
-        Ok(State::Done(established, Traffic::tls13(client, server, resumption)))
+        let ready = Ready { secret, client_random, digest, finished };
+        Ok(State::Done(established, Traffic::tls13(ready)))
+    }
+}
+
+/// A complete handshake whose application keys nobody needed yet: many connections of a load generator
+/// end where they began.
+pub(super) struct Ready {
+    secret: HandshakeSecret,
+    client_random: [u8; 32],
+    /// The transcript up to the server's Finished, and up to ours if tickets are asked for.
+    digest: Digest,
+    finished: Option<Digest>,
+}
+
+/// The secrets of application data.
+pub(super) struct Secrets {
+    pub(super) client: TrafficSecret,
+    pub(super) server: TrafficSecret,
+    pub(super) resumption: Option<ResumptionSecret>,
+}
+
+impl Ready {
+    /// Derives and installs the application keys.
+    pub(super) fn keys<M: Memory>(
+        self,
+        suite: Suite,
+        incoming: &mut Incoming<M>,
+        outgoing: &mut Outgoing<M>,
+        out: &mut ClientOut<'_, M>,
+    ) -> Result<Secrets, Error> {
+        let master = self.secret.master();
+        let (client, server) = (master.client(&self.digest), master.server(&self.digest));
+        out.key_log("CLIENT_TRAFFIC_SECRET_0", &self.client_random, client.bytes());
+        out.key_log("SERVER_TRAFFIC_SECRET_0", &self.client_random, server.bytes());
+        let keys = install(&client, suite, Purpose::Traffic, out)?;
+        outgoing.protect(keys, out.aead);
+        let keys = install(&server, suite, Purpose::Traffic, out)?;
+        incoming.protect(keys, out.aead);
+        let resumption = self.finished.map(|digest| master.resumption(&digest));
+        Ok(Secrets { client, server, resumption })
     }
 }
 

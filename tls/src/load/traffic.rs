@@ -7,11 +7,10 @@ use levee_crypto::Purpose;
 use super::ClientEstablished;
 use super::config::{ClientHandle, ClientOut};
 use super::tickets::{Secret, Ticket};
-use super::tls13::install;
+use super::tls13::{Ready, Secrets, install};
 use crate::codec::end;
 use crate::error::Error;
 use crate::handshake::Message;
-use crate::keys::{ResumptionSecret, TrafficSecret};
 use crate::messages::server_hello::NewSessionTicket;
 use crate::messages::{SessionId, kind, server_flight};
 use crate::record::{ContentType, Incoming, Outgoing};
@@ -28,35 +27,48 @@ pub(super) struct VerifyData {
 
 /// An established connection.
 pub(super) struct Traffic {
-    secrets: Secrets,
+    keys: Keys,
     messages: u8,
     /// A KeyUpdate is to be sent.
     update_due: bool,
 }
 
-enum Secrets {
+enum Keys {
     Tls12(VerifyData),
-    Tls13 { client: TrafficSecret, server: TrafficSecret, resumption: Option<ResumptionSecret> },
+    /// Of TLS 1.3, until the first record behind the handshake; empty if they could not be installed.
+    Ready(Option<Ready>),
+    Tls13(Secrets),
 }
 
 impl Traffic {
     pub(super) const fn tls12(data: VerifyData) -> Self {
-        Self { secrets: Secrets::Tls12(data), messages: 0, update_due: false }
+        Self { keys: Keys::Tls12(data), messages: 0, update_due: false }
     }
 
-    pub(super) const fn tls13(
-        client: TrafficSecret,
-        server: TrafficSecret,
-        resumption: Option<ResumptionSecret>,
-    ) -> Self {
-        Self { secrets: Secrets::Tls13 { client, server, resumption }, messages: 0, update_due: false }
+    pub(super) const fn tls13(ready: Ready) -> Self {
+        Self { keys: Keys::Ready(Some(ready)), messages: 0, update_due: false }
+    }
+
+    /// Installs the application keys, unless they are: before the first record, either way.
+    pub(super) fn install<M: Memory>(
+        &mut self,
+        established: &ClientEstablished,
+        incoming: &mut Incoming<M>,
+        outgoing: &mut Outgoing<M>,
+        out: &mut ClientOut<'_, M>,
+    ) -> Result<(), Error> {
+        if let Keys::Ready(ready) = &mut self.keys {
+            let ready = ready.take().ok_or(Error::SessionsFull)?;
+            self.keys = Keys::Tls13(ready.keys(established.suite, incoming, outgoing, out)?);
+        }
+        Ok(())
     }
 
     /// What a renegotiation is bound to; only TLS 1.2 has them.
     pub(super) const fn verify_data(&self) -> Option<VerifyData> {
-        match self.secrets {
-            Secrets::Tls12(data) => Some(data),
-            Secrets::Tls13 { .. } => None,
+        match self.keys {
+            Keys::Tls12(data) => Some(data),
+            Keys::Ready(_) | Keys::Tls13(_) => None,
         }
     }
 
@@ -78,8 +90,8 @@ impl Traffic {
         if self.messages > MAX_MESSAGES {
             return Err(Error::KeyUpdateFlood);
         }
-        match (&mut self.secrets, message.kind) {
-            (Secrets::Tls13 { resumption, .. }, kind::NEW_SESSION_TICKET) => {
+        match (&mut self.keys, message.kind) {
+            (Keys::Tls13(Secrets { resumption, .. }), kind::NEW_SESSION_TICKET) => {
                 let new = NewSessionTicket::decode13(message.body())?;
                 let Some(resumption) = resumption else { return Ok(()) };
                 let mut tickets = handle.tickets.borrow_mut();
@@ -96,7 +108,7 @@ impl Traffic {
                 }
                 Ok(())
             }
-            (Secrets::Tls13 { server, .. }, kind::KEY_UPDATE) => {
+            (Keys::Tls13(Secrets { server, .. }), kind::KEY_UPDATE) => {
                 message.expect_last()?;
                 let mut input = Reader::new(message.body());
                 let request = input.u8()?;
@@ -113,7 +125,7 @@ impl Traffic {
                 Ok(())
             }
             // RFC 5246 section 7.4.1.1: it may be ignored by a client that does not wish to renegotiate.
-            (Secrets::Tls12(_), kind::HELLO_REQUEST) => Ok(()),
+            (Keys::Tls12(_), kind::HELLO_REQUEST) => Ok(()),
             _ => Err(Error::UnexpectedMessage),
         }
     }
@@ -125,7 +137,7 @@ impl Traffic {
 
     /// The key is worn out. Whether a KeyUpdate replaces it: if not, it may not be used again.
     pub(super) const fn renew(&mut self) -> bool {
-        self.update_due = matches!(self.secrets, Secrets::Tls13 { .. });
+        self.update_due = matches!(self.keys, Keys::Tls13(_));
         self.update_due
     }
 
@@ -136,7 +148,7 @@ impl Traffic {
         outgoing: &mut Outgoing<M>,
         out: &mut ClientOut<'_, M>,
     ) -> Result<(), Error> {
-        let Secrets::Tls13 { client, .. } = &mut self.secrets else { return Ok(()) };
+        let Keys::Tls13(Secrets { client, .. }) = &mut self.keys else { return Ok(()) };
         let mut message = [0; 5];
         let mut writer = Writer::new(&mut message);
         server_flight::key_update(&mut writer, false)?;
