@@ -1,0 +1,7 @@
+//! Measurements of two papers, done again: `levee-load paper`.
+
+mod align;
+mod spread;
+pub mod transfer;
+
+pub use spread::Spread;
