@@ -33,11 +33,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use miette::{Context, IntoDiagnostic, miette};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::CpuSet;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use super::pin;
 use super::spread::Spread;
 use crate::device::Memory;
 use crate::pattern;
@@ -359,15 +360,6 @@ fn note(runs: &mut Vec<(Case, Vec<Run>)>, case: Case, run: Run) {
 
 fn ratio(part: u64, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
-}
-
-/// Pins the calling thread.
-fn pin(cpu: usize) -> miette::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu).into_diagnostic()?;
-    sched_setaffinity(Pid::from_raw(0), &set)
-        .into_diagnostic()
-        .wrap_err_with(|| format!("cannot run on CPU {cpu}"))
 }
 
 /// A CPU for the receiver.

@@ -14,6 +14,7 @@ use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::TimeVal;
 
 use super::{lab, record};
+use crate::paper::pin;
 
 /// A thread that receives one stream after the other.
 pub(super) struct Receiver {
@@ -145,7 +146,7 @@ impl Answer {
 fn serve(payload: &[u8], cpu: usize, orders: &Inbox<Order>, answers: &Outbox<Answer>) {
     let mut tell = |answer| answers.send(answer).is_ok();
     let id = nix::unistd::gettid().as_raw();
-    if !tell(Answer::Thread(id)) || !tell(Answer::Ready(super::pin(cpu).and_then(|()| lab::leave()))) {
+    if !tell(Answer::Thread(id)) || !tell(Answer::Ready(pin(cpu).and_then(|()| lab::leave()))) {
         return;
     }
     // Touched once, so that no page is faulted in while the clock runs.

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_stream_is_verified_to_the_last_byte() {
         let payload: Vec<u8> = (0..10_000_u32).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
-        let stream = sealed(&payload, 4096);
+        let mut stream = sealed(&payload, 4096);
         assert_eq!(stream.len(), stream_len(payload.len(), 4096));
         verify(&mut stream.clone(), &payload, 4096).unwrap();
         for at in [0, 4, 5, 100, 4096 + HEADER, 4096 + HEADER + TAG, stream.len() - 1] {
@@ -101,9 +101,9 @@ mod tests {
         }
         verify(&mut stream[..stream.len() - 1].to_vec(), &payload, 4096).unwrap_err();
         verify(&mut [&stream[..], &[0]].concat(), &payload, 4096).unwrap_err();
-        let mut other = payload.clone();
+        let mut other = payload;
         other[9_999] ^= 1;
-        verify(&mut stream.clone(), &other, 4096).unwrap_err();
+        verify(&mut stream, &other, 4096).unwrap_err();
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) enum Sealer {
 enum Engine {
     Software(SoftwareAead, SessionId),
     // The device is closed behind its queue pair.
-    Device(QueuePair, crypto::SessionId, #[expect(dead_code, reason = "it lives as long")] Device),
+    Device(Box<QueuePair>, crypto::SessionId, #[expect(dead_code, reason = "it lives as long")] Device),
 }
 
 /// The device that seals.
@@ -314,7 +314,7 @@ impl Engine {
         let mut pair = pairs.pop().ok_or_else(|| miette!("{DEVICE} has no queue pair"))?;
         let session = pair.open_session(crypto::Algorithm::Aes128Gcm, &KEY);
         let session = session.ok_or_else(|| miette!("{DEVICE} does not do AES-128-GCM in place"))?;
-        Ok(Self::Device(pair, session, device))
+        Ok(Self::Device(Box::new(pair), session, device))
     }
 
     /// Seals what lies between header and tag, in place.
