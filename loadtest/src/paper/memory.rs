@@ -2,13 +2,15 @@
 //!
 //! The paper set SIMD code against the kernel's `memcpy` and `memset`, which do without. In user space there
 //! is nothing to set against them: `copy_from_slice` and `fill(0)` of a length that the compiler does not
-//! know *are* the C library's `memcpy` and `memset` (`objdump -dr` shows nothing but the calls), which choose
-//! AVX-512, AVX2 or `rep movsb` when the program is loaded; of a small length that it does know they are a
-//! move or two, without a call. `rte_memcpy` is code in a C header of DPDK, which Levee does not use: payload
-//! is not copied, and headers have known lengths. So two questions are left. What does clearing a secret
-//! cost, whose stores the compiler must not leave out: [`Operation::Wipe`] against [`Operation::Clear`]? And
-//! what does copying cost beside encryption, if the cipher does not do it on the way:
-//! [`Operation::CopyThenSeal`] against [`Operation::SealAcross`]?
+//! know *are* jumps to the C library's `memcpy` and `memset` (`objdump -dr` of [`Operation::Copy`] and
+//! [`Operation::Clear`] shows a compare and the jump), which chose AVX-512, AVX2 or `rep movsb` when the
+//! program was loaded; of a small length that it knows they are a move or two. `rte_memcpy` is code in a C
+//! header, which Levee does not use: it copies no payload, and its headers have known lengths.
+//!
+//! So two questions are left. What does it cost to clear a secret, [`Operation::Wipe`] against
+//! [`Operation::Clear`]? `zeroize` makes one volatile store of one byte after the other: as fast for a key,
+//! some ten times slower for a record. And what does copying cost beside encryption when the cipher does not
+//! do it on the way, [`Operation::CopyThenSeal`] against [`Operation::SealAcross`]?
 
 use std::hint::black_box;
 use std::thread;
@@ -60,7 +62,7 @@ pub struct Cost {
     pub scattered: bool,
     /// Nanoseconds a call.
     pub nanoseconds: Spread,
-    /// 10^9 bytes a second, of the median.
+    /// 10^9 bytes a second, of the least: what else the machine does can only add to it.
     pub gigabytes_per_second: f64,
 }
 
@@ -100,7 +102,7 @@ fn costs(rounds: usize, sample: Duration) -> Costs {
                 let (from, to) = (&mut from[at..at + size], &mut to[at..at + size + TAG]);
                 operation.apply(&key, black_box(from), black_box(to));
             });
-            let gigabytes_per_second = size as f64 / nanoseconds.median;
+            let gigabytes_per_second = size as f64 / nanoseconds.min;
             costs.push(Cost { operation, size, scattered, nanoseconds, gigabytes_per_second });
         }
     }
@@ -190,7 +192,7 @@ fn nanoseconds(rounds: usize, sample: Duration, mut work: impl FnMut()) -> Sprea
 }
 
 impl Costs {
-    /// The table as lines of cells, its head first: nanoseconds and GB/s of each operation.
+    /// The table as lines of cells, its head first: least nanoseconds and GB/s of each operation.
     #[must_use]
     pub fn cells(&self) -> Vec<Vec<String>> {
         let names = Operation::ALL.iter().flat_map(|operation| [operation.name().to_owned(), "GB/s".into()]);
@@ -199,7 +201,7 @@ impl Costs {
             let Some(first) = row.first() else { continue };
             let size = format!("{}{}", first.size, if first.scattered { " of 64 MiB" } else { "" });
             let cells = row.iter().flat_map(|cost| {
-                [format!("{:.1}", cost.nanoseconds.median), format!("{:.1}", cost.gigabytes_per_second)]
+                [format!("{:.1}", cost.nanoseconds.min), format!("{:.1}", cost.gigabytes_per_second)]
             });
             lines.push(std::iter::once(size).chain(cells).collect());
         }

@@ -144,7 +144,7 @@ fn table_b(options: &Options) -> miette::Result<memory::Costs> {
     let rounds = usize::try_from(options.rounds).into_diagnostic()?;
     let costs = memory::measure(rounds, SAMPLE, options.cpu)?;
     println!(
-        "b. ns a call and GB/s: copy and clear are memcpy and memset, wipe is zeroize, seal is AES-128-GCM"
+        "b. least ns a call, GB/s: copy and clear are memcpy and memset, wipe is zeroize, seal is AES-128-GCM"
     );
     println!("{}", align(&costs.cells()));
     Ok(costs)

@@ -1,8 +1,8 @@
 //! The kernel's crypto API (`AF_ALG`): another socket seals, and the result is sent.
 //!
-//! AES-128-CBC, which the papers' time used, is not done: there it took a second pass for its MAC, and TLS
-//! has left it. What the kernel copies is said of `crypto/algif_aead.c` of Linux 4.14 to 6.17, which copies
-//! what is to be sealed into the memory of the reader and seals it there.
+//! AES-128-CBC is not done: it needs a second pass for its MAC, and TLS 1.3 has left it. What the kernel copies
+//! is said after `crypto/algif_aead.c` of Linux 6.1, which copies what is to be sealed into the memory of the
+//! reader and seals it there.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -41,7 +41,7 @@ impl KernelApi {
         Ok(Self { operation, _transform: transform, record: vec![0; HEADER + MOST + TAG] })
     }
 
-    /// Three calls a record: `sendmsg` takes header and plaintext in, `read` gives the record, `write` sends
+    /// Three calls a record: `sendmsg` takes header and plaintext in, `read` gives the record, `send` sends
     /// it. The kernel copies the payload in, to where it is sealed, and into the socket of TCP.
     pub(super) fn send(&mut self, to: SocketAddr, payload: &[u8], size: usize) -> io::Result<Sent> {
         let mut socket = TcpStream::connect(to)?;
@@ -115,4 +115,41 @@ fn whole(done: usize, length: usize) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!("the kernel took or gave {done} bytes of a record's {length}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_seals_what_user_space_opens() {
+        let mut kernel = match KernelApi::open() {
+            Ok(kernel) => kernel,
+            // Built without AF_ALG, or without AES-GCM behind it.
+            Err(error) => {
+                let code = error.raw_os_error();
+                return assert!(matches!(code, Some(libc::EAFNOSUPPORT | libc::ENOENT)), "{error}");
+            }
+        };
+        let payload: Vec<u8> = (0..100_000_u32).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+        for (way, calls) in [(KernelApi::send as fn(&mut _, _, &_, _) -> _, 3), (KernelApi::splice, 5)] {
+            for size in [4096, 16_384] {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let to = listener.local_addr().unwrap();
+                let receiver = thread::spawn(move || {
+                    let mut stream = Vec::new();
+                    listener.accept().unwrap().0.read_to_end(&mut stream).unwrap();
+                    stream
+                });
+                let sent: io::Result<Sent> = way(&mut kernel, to, &payload, size);
+                let sent = sent.unwrap();
+                record::verify(&mut receiver.join().unwrap(), &payload, size).unwrap();
+                assert_eq!(sent.calls, calls * payload.len().div_ceil(size) as u64);
+            }
+        }
+    }
 }

@@ -4,8 +4,8 @@
 //!
 //! | way | who seals | copies of a payload byte | system calls a buffer |
 //! |---|---|---|---|
-//! | user space | aws-lc-rs, in the record | into the record, into the socket | `write` |
-//! | kernel API | `AF_ALG` | into the kernel, to where it is sealed, into the socket | `sendmsg`, `read`, `write` |
+//! | user space | aws-lc-rs, in the record | into the record, into the socket | `send` |
+//! | kernel API | `AF_ALG` | into the kernel, to where it is sealed, into the socket | `sendmsg`, `read`, `send` |
 //! | kernel API, splice | `AF_ALG` | to where it is sealed | `sendmsg`, `vmsplice`, 3 `splice` |
 //! | Levee, software | `levee_crypto`, in packet memory | into packet memory, into the driver's ring | see below |
 //! | Levee, `aesni_gcm` | DPDK's device, in packet memory | the same | see below |
@@ -15,7 +15,7 @@
 //! copies, the first is a device's work in production, which receives the payload into packet memory, and the
 //! second is `net_af_packet`'s, which a network card does not need: between them, where Levee's own counters
 //! look, there is none. The driver calls `sendto` for a burst of up to 64 frames, so the calls a buffer are
-//! counted as they happen.
+//! counted as they happen; `strace -f -e trace=sendto,poll` counts the same ones, and those that connect.
 //!
 //! The sender runs on one CPU and the receiver on another, each with the kernel's receive work for its side.
 //! Levee polls: its CPU time is the time of the run, of which `busy` was not spent waiting.
@@ -313,6 +313,17 @@ impl Row {
 }
 
 impl Transfer {
+    /// Of 1: how much of the time of user space, under the same conditions, `row` does without. The paper's
+    /// second table.
+    #[must_use]
+    pub fn saved(&self, row: &Row) -> Option<f64> {
+        let same = |user: &&Row| {
+            user.way == Way::UserSpace && (user.offloads, user.size) == (row.offloads, row.size)
+        };
+        let user = self.rows.iter().find(same)?;
+        Some(1.0 - row.seconds.median / user.seconds.median)
+    }
+
     /// The table as lines of cells, its head first.
     #[must_use]
     pub fn cells(&self) -> Vec<Vec<String>> {
@@ -324,6 +335,7 @@ impl Transfer {
             "least",
             "most",
             "MB/s",
+            "saved %",
             "copies",
             "calls/buffer",
             "CPU s",
@@ -340,6 +352,7 @@ impl Transfer {
                 format!("{:.3}", row.seconds.min),
                 format!("{:.3}", row.seconds.max),
                 format!("{:.0}", row.megabytes_per_second),
+                self.saved(row).map_or_else(|| "-".into(), |saved| format!("{:.0}", 100.0 * saved)),
                 format!("{:.2}", row.copies),
                 format!("{:.2}", row.calls_per_buffer),
                 format!("{:.3}", row.cpu_seconds),
@@ -424,5 +437,12 @@ mod tests {
         let row = Row::of(case, &runs[0].1, 100_000_000);
         assert_eq!((row.seconds.min, row.seconds.median, row.seconds.max), (1.0, 2.0, 4.0));
         assert_eq!((row.megabytes_per_second, row.copies), (50.0, 3.0));
+        let faster = Row::of((Way::LeveeSoftware, false, 4096), &[run(1.5, 2.0)], 100_000_000);
+        let elsewhere = Row::of((Way::LeveeSoftware, true, 4096), &[run(1.5, 2.0)], 100_000_000);
+        let table =
+            Transfer { bytes: 1, rounds: 1, rows: vec![row, faster, elsewhere], failures: Vec::new() };
+        assert_eq!(table.saved(&table.rows[1]), Some(0.25));
+        assert_eq!(table.saved(&table.rows[2]), None);
+        assert!(table.cells().iter().all(|line| line.len() == table.cells()[0].len()));
     }
 }

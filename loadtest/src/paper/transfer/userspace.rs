@@ -9,9 +9,9 @@ use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use super::Sent;
 use super::record::{self, HEADER, MOST, TAG};
 
-/// Seals by aws-lc-rs, and writes each record.
+/// Seals by aws-lc-rs, and writes each record by one system call.
 ///
-/// The payload is copied into the record, where the library seals it, and by `write` into the kernel.
+/// The payload is copied into the record, where the library seals it, and from there into the kernel.
 pub(super) struct UserSpace {
     key: LessSafeKey,
     record: Vec<u8>,
