@@ -1,6 +1,9 @@
 //! The papers' tables on a small scale, in namespaces of their own: needs root.
 
+use std::process::{Command, Stdio};
+
 use levee_loadtest::device::{Hugepages, Memory};
+use levee_loadtest::paper::breakdown::{Class, breakdown};
 use levee_loadtest::paper::transfer::{self, Plan, Way};
 
 /// Each byte that a way sends is looked at by the receiver: a measurement that is there is one of work done.
@@ -14,7 +17,6 @@ fn all_ways_transfer_what_they_were_given() {
         memory: Memory { memory: 160, hugepages: Hugepages::Off },
     };
     let transfer = transfer::measure(&plan).expect("a laboratory, and bytes that are right");
-    eprintln!("{transfer:#?}");
     for way in Way::ALL {
         let rows = transfer.rows.iter().filter(|row| row.way == way);
         let failure = transfer.failures.iter().find(|failure| failure.way == way);
@@ -40,4 +42,21 @@ fn all_ways_transfer_what_they_were_given() {
         assert!(row.seconds.min > 0.0 && row.megabytes_per_second > 0.0, "{row:?}");
         assert!(row.busy_seconds <= row.cpu_seconds, "{row:?}");
     }
+}
+
+/// A process that does nothing but hash is seen to hash. Needs `perf`, of the package linux-perf.
+#[test]
+fn a_profile_shows_what_a_process_does() {
+    let mut hashing = Command::new("openssl")
+        .args(["speed", "-seconds", "30", "-bytes", "16384", "sha256"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl runs");
+    let shares = breakdown(hashing.id(), 2);
+    hashing.kill().expect("it still hashes");
+    hashing.wait().expect("it ends");
+    let shares = shares.expect("a busy process is sampled");
+    assert!(shares.samples > 100, "{shares:?}");
+    assert!(shares.shares[&Class::Hashing] > 0.9, "{shares:?}");
 }

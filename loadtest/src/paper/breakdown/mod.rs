@@ -5,8 +5,10 @@
 //! (`classes.rs`). That is as coarse as the names are. Debian's OpenSSL is stripped to its exported
 //! functions: its arithmetic is known by the exported functions next to it and by who called it, and
 //! `allocation` is only what the allocator itself takes. [`Shares::by_name`] says how much was known at first
-//! hand. A page that the kernel brings in for the allocator counts as I/O, and so does a driver that Levee
-//! polls in vain.
+//! hand. A page that the kernel brings in for the allocator counts as I/O.
+//!
+//! Levee polls. Samples in which it offered the CPU to others are not divided, but what it looks at in vain
+//! before counts as I/O and rest: profile it under a load that leaves no time for that.
 
 mod classes;
 mod load;
@@ -29,8 +31,10 @@ use samples::{Classifier, How, chains};
 /// Where the time of one server went.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shares {
-    /// Samples taken.
+    /// Samples that are divided.
     pub samples: u64,
+    /// Samples besides, in which the server had nothing to do and offered the CPU to others.
+    pub yielded: u64,
     /// Of 1, by class.
     pub shares: BTreeMap<Class, f64>,
     /// Of 1: samples whose own function has a name, or whose library has one purpose.
@@ -84,8 +88,12 @@ fn of_script(text: &str) -> Shares {
     let mut classes: BTreeMap<Class, u64> = Class::ALL.iter().map(|&class| (class, 0)).collect();
     let mut ways: BTreeMap<How, u64> = BTreeMap::new();
     let mut functions: HashMap<String, u64> = HashMap::new();
-    let mut samples = 0;
+    let (mut samples, mut yielded) = (0, 0);
     for chain in chains(text) {
+        if chain.iter().any(|frame| frame.symbol.is_some_and(|symbol| symbol.ends_with("sched_yield"))) {
+            yielded += 1;
+            continue;
+        }
         let (class, how) = classifier.classify(&chain);
         samples += 1;
         *classes.entry(class).or_default() += 1;
@@ -104,6 +112,7 @@ fn of_script(text: &str) -> Shares {
     functions.truncate(FUNCTIONS);
     Shares {
         samples,
+        yielded,
         shares: classes.into_iter().map(|(class, count)| (class, share(count))).collect(),
         by_name: way(How::Function),
         by_neighbour: way(How::Neighbour),
@@ -185,6 +194,7 @@ pub fn cells(servers: &[(&str, &Shares)]) -> Vec<Vec<String>> {
         lines.push(line(class.name(), &|shares| percent(shares.shares.get(&class).copied().unwrap_or(0.0))));
     }
     lines.push(line("samples", &|shares| shares.samples.to_string()));
+    lines.push(line("yielded", &|shares| shares.yielded.to_string()));
     lines.push(line("told by name", &|shares| percent(shares.by_name)));
     lines.push(line("by neighbours", &|shares| percent(shares.by_neighbour)));
     lines.push(line("by callers", &|shares| percent(shares.by_caller)));
@@ -219,7 +229,15 @@ mod tests {
         assert!((shares.functions.iter().map(|function| function.share).sum::<f64>() - 1.0).abs() < 1e-9);
         let lines = cells(&[("nginx", &shares)]);
         assert_eq!(lines[1], ["allocation", "25.0"]);
-        assert_eq!(lines.len(), 1 + Class::ALL.len() + 4);
+        assert_eq!(lines.len(), 1 + Class::ALL.len() + 5);
+    }
+
+    #[test]
+    fn waiting_is_not_divided() {
+        let text = "w 1\n 1 do_sched_yield ([kernel.kallsyms])\n 2 __sched_yield (/lib/libc.so.6)\n\nw 1\n 3 malloc (/lib/libc.so.6)\n";
+        let shares = of_script(text);
+        assert_eq!((shares.samples, shares.yielded), (1, 1));
+        assert_eq!(shares.shares[&Class::Allocation], 1.0);
     }
 
     #[test]
