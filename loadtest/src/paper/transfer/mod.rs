@@ -108,6 +108,8 @@ pub struct Row {
     pub copies: f64,
     /// System calls for each write's worth of payload.
     pub calls_per_buffer: f64,
+    /// Segments sent again: what a queue of the links had no room for.
+    pub resent: f64,
     /// CPU seconds of the sending thread.
     pub cpu_seconds: f64,
     /// Of these, with something to do: all, but for who polls.
@@ -149,13 +151,15 @@ struct Sent {
     started: Instant,
     calls: u64,
     copied: u64,
+    /// Segments that Levee's TCP sent again; the kernel counts its own.
+    resent: u64,
     /// Of a thread that polls: how long it found nothing to do.
     idle: Duration,
 }
 
 impl Sent {
     const fn since(started: Instant) -> Self {
-        Self { started, calls: 0, copied: 0, idle: Duration::ZERO }
+        Self { started, calls: 0, copied: 0, resent: 0, idle: Duration::ZERO }
     }
 }
 
@@ -178,6 +182,7 @@ struct Run {
     seconds: f64,
     copies: f64,
     calls: f64,
+    resent: f64,
     cpu: f64,
     busy: f64,
     core: f64,
@@ -231,6 +236,7 @@ impl Bench {
         }
         let to = self.receiver.expect(way.link(), size)?;
         let (cpu, core) = (thread_seconds()?, core_seconds(self.plan.cpu)?);
+        let resent = kernel_resent()?;
         let sent = self.send(way, to, size);
         let ended = self.receiver.ended();
         let (cpu, core) = (thread_seconds()? - cpu, core_seconds(self.plan.cpu)? - core);
@@ -249,6 +255,7 @@ impl Bench {
             seconds: ended.saturating_duration_since(sent.started).as_secs_f64(),
             copies: ratio(sent.copied, self.payload.len()),
             calls: ratio(sent.calls, buffers),
+            resent: (sent.resent + kernel_resent()? - resent) as f64,
             cpu,
             busy: (cpu - sent.idle.as_secs_f64()).max(0.0),
             core,
@@ -305,6 +312,7 @@ impl Row {
             seconds,
             copies: mean(|run| run.copies),
             calls_per_buffer: mean(|run| run.calls),
+            resent: mean(|run| run.resent),
             cpu_seconds: mean(|run| run.cpu),
             busy_seconds: mean(|run| run.busy),
             core_seconds: mean(|run| run.core),
@@ -338,6 +346,7 @@ impl Transfer {
             "saved %",
             "copies",
             "calls/buffer",
+            "resent",
             "CPU s",
             "busy s",
             "core s",
@@ -355,6 +364,7 @@ impl Transfer {
                 self.saved(row).map_or_else(|| "-".into(), |saved| format!("{:.0}", 100.0 * saved)),
                 format!("{:.2}", row.copies),
                 format!("{:.2}", row.calls_per_buffer),
+                format!("{:.0}", row.resent),
                 format!("{:.3}", row.cpu_seconds),
                 format!("{:.3}", row.busy_seconds),
                 format!("{:.2}", row.core_seconds),
@@ -411,9 +421,31 @@ fn busy_ticks(stat: &str, cpu: usize) -> Option<u64> {
     Some(user + nice + system + interrupt + soft)
 }
 
+/// Segments that the kernel of this thread's namespace has sent again.
+fn kernel_resent() -> miette::Result<u64> {
+    let text = fs::read_to_string("/proc/thread-self/net/snmp").into_diagnostic()?;
+    tcp_counter(&text, "RetransSegs").ok_or_else(|| miette!("the kernel counts no segments sent again"))
+}
+
+/// A counter of the two lines, names and values, that begin with `Tcp:`.
+fn tcp_counter(snmp: &str, name: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let (_, value) = names.split(' ').zip(values.split(' ')).find(|(known, _)| *known == name)?;
+    value.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_its_name() {
+        let snmp =
+            "Ip: Forwarding\nIp: 2\nTcp: RtoMin MaxConn RetransSegs\nTcp: 200 -1 17\nUdp: InErrors\nUdp: 0\n";
+        assert_eq!(tcp_counter(snmp, "RetransSegs"), Some(17));
+        assert_eq!(tcp_counter(snmp, "Forwarding"), None);
+    }
 
     #[test]
     fn ticks_are_those_of_one_cpu_without_the_idle_ones() {
@@ -426,7 +458,15 @@ mod tests {
 
     #[test]
     fn a_row_is_of_its_runs() {
-        let run = |seconds, copies| Run { seconds, copies, calls: 1.0, cpu: 0.5, busy: 0.25, core: 1.0 };
+        let run = |seconds, copies| Run {
+            seconds,
+            copies,
+            calls: 1.0,
+            resent: 0.0,
+            cpu: 0.5,
+            busy: 0.25,
+            core: 1.0,
+        };
         let mut runs = Vec::new();
         let case = (Way::UserSpace, false, 4096);
         note(&mut runs, case, run(2.0, 2.0));

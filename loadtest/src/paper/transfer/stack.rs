@@ -105,6 +105,7 @@ impl Levee {
             (Sealer::Device, Err(why)) => return Err(miette!("{why}")),
         };
         let before = Copies::of(engine, &self.tx);
+        let resent = self.stack.counters().retransmits;
         let mut outgoing = Outgoing {
             pool: self.pool.clone(),
             engine,
@@ -129,6 +130,7 @@ impl Levee {
         let after = Copies::of(outgoing.engine, &self.tx);
         // The driver copies each frame into the ring that it shares with the kernel.
         let driver = payload.len() as u64;
+        sent.resent = self.stack.counters().retransmits - resent;
         sent.copied = filled + driver + before.to(&after, payload.len() as u64);
         Ok(sent)
     }
