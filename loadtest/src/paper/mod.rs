@@ -95,7 +95,7 @@ pub struct Profile {
 }
 
 /// What a sample of table b lasts.
-const SAMPLE: Duration = Duration::from_millis(5);
+const SAMPLE: Duration = Duration::from_millis(2);
 
 /// Makes the tables, prints each when it is done, and writes the JSON.
 ///

@@ -1,7 +1,6 @@
-//! What a function is for, by its name: the table that shares of a profile are made by.
-//!
-//! The classes are those of the paper's profile. A pattern is a whole name, or has `*` at its ends for
-//! anything. The first class that matches is it; aws-lc's names come without their `aws_lc_0_1_2_`.
+//! What a function is for, by its name: the classes of the paper's profile, and the table `classes.txt`.
+
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -51,251 +50,51 @@ impl Class {
         }
     }
 
+    /// Its name in the table of patterns, and in JSON.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Allocation => "allocation",
+            Self::Copying => "copying",
+            Self::BigNumbers => "big_numbers",
+            Self::Hashing => "hashing",
+            Self::Symmetric => "symmetric",
+            Self::Io => "io",
+            Self::Rest => "rest",
+        }
+    }
+
     /// The class of a function called `symbol`, if the name says.
     pub(super) fn of_symbol(symbol: &str) -> Option<Self> {
         let symbol = bare(symbol);
-        lookup(SYMBOLS, symbol)
+        lookup(&TABLE.symbols, symbol)
     }
 
     /// The class of all that a library does, if it is for one thing.
     pub(super) fn of_library(path: &str) -> Option<Self> {
-        lookup(LIBRARIES, path.rsplit('/').next().unwrap_or(path))
+        lookup(&TABLE.libraries, path.rsplit('/').next().unwrap_or(path))
     }
 }
 
-type Patterns = &'static [(Class, &'static [&'static str])];
+/// The table, read.
+struct Table {
+    symbols: Vec<(Class, &'static str)>,
+    libraries: Vec<(Class, &'static str)>,
+}
 
-const LIBRARIES: Patterns = &[
-    (Class::Io, &["[kernel*", "[guest.kernel*", "librte_net_*", "librte_bus_*", "librte_ethdev*"]),
-    (Class::Allocation, &["librte_mempool*", "librte_mbuf*"]),
-    (Class::Symmetric, &["librte_crypto_*", "librte_cryptodev*", "libIPSec_MB*"]),
-];
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table { symbols: Vec::new(), libraries: Vec::new() };
+    for line in include_str!("classes.txt").lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split_whitespace();
+        let (Some(class), Some(kind)) = (words.next(), words.next()) else { continue };
+        let class = Class::ALL.into_iter().find(|known| known.key() == class).expect("a class of the table");
+        let rows = if kind == "libraries" { &mut table.libraries } else { &mut table.symbols };
+        rows.extend(words.map(|pattern| (class, pattern)));
+    }
+    table
+});
 
-const SYMBOLS: Patterns = &[
-    (
-        Class::Allocation,
-        &[
-            "malloc*",
-            "__libc_malloc*",
-            "_int_malloc*",
-            "_int_free*",
-            "_int_realloc*",
-            "free",
-            "cfree*",
-            "calloc*",
-            "realloc*",
-            "posix_memalign*",
-            "aligned_alloc*",
-            "unlink_chunk*",
-            "sysmalloc*",
-            "systrim*",
-            "tcache_*",
-            "CRYPTO_malloc*",
-            "CRYPTO_zalloc*",
-            "CRYPTO_realloc*",
-            "CRYPTO_free*",
-            "CRYPTO_clear_free*",
-            "CRYPTO_strdup*",
-            "CRYPTO_strndup*",
-            "CRYPTO_memdup*",
-            "CRYPTO_secure_*alloc*",
-            "OPENSSL_malloc*",
-            "OPENSSL_zalloc*",
-            "OPENSSL_free*",
-            "OPENSSL_realloc*",
-            "*__rust_alloc*",
-            "*__rust_dealloc*",
-            "*__rust_realloc*",
-            "*__rdl_*",
-            "*alloc::alloc::*",
-            "ngx_alloc*",
-            "ngx_calloc*",
-            "ngx_palloc*",
-            "ngx_pnalloc*",
-            "ngx_pcalloc*",
-            "ngx_pmemalign*",
-            "ngx_pfree*",
-            "ngx_create_pool*",
-            "ngx_destroy_pool*",
-            "ngx_reset_pool*",
-            "ngx_slab_*",
-            "rte_pktmbuf_alloc*",
-            "rte_pktmbuf_free*",
-            "rte_mempool_*",
-            "*levee_dpdk::mempool::*",
-        ],
-    ),
-    (
-        Class::Copying,
-        &[
-            "memcpy*",
-            "memmove*",
-            "memset*",
-            "__memcpy*",
-            "__memmove*",
-            "__memset*",
-            "OPENSSL_cleanse*",
-            "OPENSSL_memcpy*",
-            "OPENSSL_memset*",
-            "explicit_bzero*",
-            "bzero*",
-            "rte_memcpy*",
-            "*zeroize::*",
-            "*Zeroize*",
-            "ngx_copy*",
-        ],
-    ),
-    (
-        Class::BigNumbers,
-        &[
-            "BN_*",
-            "bn_*",
-            "EC_*",
-            "ec_*",
-            "ECDSA_*",
-            "ecdsa_*",
-            "ECDH_*",
-            "ecdh_*",
-            "ecp_*",
-            "__ecp_*",
-            "ECPKPARAMETERS_*",
-            "X25519*",
-            "*x25519*",
-            "*curve25519*",
-            "ED25519*",
-            "fe_*",
-            "fe25519*",
-            "p256_*",
-            "Lp256_*",
-            "p384_*",
-            "p521_*",
-            "bignum_*",
-            "rsaz_*",
-            "RSA_*",
-            "rsa_*",
-            "EVP_PKEY_derive*",
-            "EVP_PKEY_generate*",
-            "EVP_PKEY_keygen*",
-            "EVP_PKEY_sign*",
-            "EVP_PKEY_verify",
-            "EVP_DigestSign",
-            "EVP_DigestSignFinal*",
-            "EVP_DigestVerify",
-            "EVP_DigestVerifyFinal*",
-            "*p256::*",
-            "*elliptic_curve::*",
-            "*primeorder::*",
-            "*primefield::*",
-            "*crypto_bigint::*",
-            "*num_bigint*",
-            "*aws_lc_rs::agreement*",
-            "*aws_lc_rs::ec::*",
-            "*aws_lc_rs::rsa::*",
-            "*aws_lc_rs::signature*",
-        ],
-    ),
-    (
-        Class::Hashing,
-        &[
-            "SHA1_*",
-            "SHA224*",
-            "SHA256*",
-            "SHA384*",
-            "SHA512*",
-            "SHA3_*",
-            "sha1_*",
-            "sha256_*",
-            "sha512_*",
-            "MD5_*",
-            "KECCAK*",
-            "Keccak*",
-            "HMAC*",
-            "HKDF*",
-            "EVP_Digest*",
-            "EVP_MAC_*",
-            "EVP_Q_mac*",
-            "EVP_Q_digest*",
-            "EVP_KDF_*",
-            "CRYPTO_tls13_hkdf*",
-            "CRYPTO_tls1_prf*",
-            "*sha2::*",
-            "*hkdf::*",
-            "*hmac::*",
-            "*levee_crypto::hash::*",
-        ],
-    ),
-    (
-        Class::Symmetric,
-        &[
-            "AES_*",
-            "aes_*",
-            "aesni_*",
-            "aes_hw_*",
-            "vaes_*",
-            "aes_gcm_*",
-            "gcm_*",
-            "ghash_*",
-            "CRYPTO_gcm128*",
-            "CRYPTO_ctr128*",
-            "ChaCha20*",
-            "chacha20*",
-            "Poly1305*",
-            "poly1305*",
-            "EVP_Encrypt*",
-            "EVP_Decrypt*",
-            "EVP_Cipher*",
-            "EVP_AEAD_*",
-            "RAND_*",
-            "EVP_RAND_*",
-            "CTR_DRBG_*",
-            "rte_cryptodev_*",
-            "*aws_lc_rs::aead*",
-            "*aes_gcm::*",
-            "*ghash::*",
-            "*polyval::*",
-            "*chacha20*",
-            "*levee_crypto::aead::*",
-            "*levee_dpdk::crypto::*",
-        ],
-    ),
-    (
-        Class::Io,
-        &[
-            "read",
-            "__read*",
-            "__libc_read*",
-            "write",
-            "__write*",
-            "__libc_write*",
-            "writev",
-            "readv",
-            "recv",
-            "recvfrom",
-            "recvmsg",
-            "__libc_recv*",
-            "send",
-            "sendto",
-            "sendmsg",
-            "__libc_send*",
-            "accept4",
-            "close",
-            "shutdown",
-            "setsockopt",
-            "getsockopt",
-            "ioctl",
-            "epoll_*",
-            "poll",
-            "__poll",
-            "rte_eth_*",
-            "eth_af_packet_*",
-            "*levee_dpdk::queue::*",
-            "*levee_dpdk::port::*",
-        ],
-    ),
-];
-
-fn lookup(table: Patterns, name: &str) -> Option<Class> {
-    table.iter().find(|(_, patterns)| patterns.iter().any(|pattern| matches(pattern, name))).map(|row| row.0)
+fn lookup(rows: &[(Class, &str)], name: &str) -> Option<Class> {
+    rows.iter().find(|(_, pattern)| matches(pattern, name)).map(|(class, _)| *class)
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -349,6 +148,11 @@ mod tests {
             ("epoll_wait", Class::Io),
         ] {
             assert_eq!(Class::of_symbol(symbol), Some(class), "{symbol}");
+        }
+        for class in Class::ALL {
+            let has_rows = TABLE.symbols.iter().any(|(known, _)| *known == class);
+            assert_eq!(has_rows, class != Class::Rest, "{class:?}");
+            assert_eq!(serde_json::to_value(class).unwrap(), class.key());
         }
         for symbol in ["main", "ngx_ssl_handshake", "OPENSSL_LH_retrieve", "freeze", "reader", ""] {
             assert_eq!(Class::of_symbol(symbol), None, "{symbol}");

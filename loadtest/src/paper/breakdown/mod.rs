@@ -2,7 +2,7 @@
 //!
 //! `perf` samples one thread by a timer of the CPU's clock, with its call chain, so that no hardware counter
 //! is needed. What a sample was for is told by the innermost frame that tells (`samples.rs`), by names
-//! (`classes.rs`). That is as coarse as the names are. Debian's OpenSSL is stripped to its exported
+//! (`classes.txt`). That is as coarse as the names are. Debian's OpenSSL is stripped to its exported
 //! functions: its arithmetic is known by the exported functions next to it and by who called it, and
 //! `allocation` is only what the allocator itself takes. [`Shares::by_name`] says how much was known at first
 //! hand. A page that the kernel brings in for the allocator counts as I/O.
