@@ -31,7 +31,7 @@ fn all_ways_transfer_what_they_were_given() {
     }
     for row in &transfer.rows {
         let (copies, calls) = match row.way {
-            Way::UserSpace => (2.0, 1.0..=1.0),
+            Way::UserSpace => (1.0, 1.0..=1.0),
             Way::KernelApi => (3.0, 3.0..=3.0),
             Way::KernelSplice => (1.0, 5.0..=8.0),
             // A burst of 64 frames carries more than five records of 16 KiB.

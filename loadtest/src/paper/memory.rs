@@ -140,7 +140,7 @@ impl Operation {
                 seal(key, body, tag);
             }
             Self::SealAcross => key
-                .seal_in_place_scatter(nonce(), Aad::empty(), &mut [], from, to)
+                .seal_out_of_place_scatter(nonce(), Aad::empty(), from, body, &[], tag)
                 .expect("aws-lc seals what fits"),
         }
     }

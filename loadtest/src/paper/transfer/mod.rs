@@ -4,7 +4,7 @@
 //!
 //! | way | who seals | copies of a payload byte | system calls a buffer |
 //! |---|---|---|---|
-//! | user space | aws-lc-rs, in the record | into the record, into the socket | `send` |
+//! | user space | aws-lc-rs, into the record | into the socket | `send` |
 //! | kernel API | `AF_ALG` | into the kernel, to where it is sealed, into the socket | `sendmsg`, `read`, `send` |
 //! | kernel API, splice | `AF_ALG` | to where it is sealed | `sendmsg`, `vmsplice`, 3 `splice` |
 //! | Levee, software | `levee_crypto`, in packet memory | into packet memory, into the driver's ring | see below |

@@ -11,7 +11,8 @@ use super::record::{self, HEADER, MOST, TAG};
 
 /// Seals by aws-lc-rs, and writes each record by one system call.
 ///
-/// The payload is copied into the record, where the library seals it, and from there into the kernel.
+/// The library seals from the payload into the record, which is copied into the kernel. TLS libraries that
+/// seal in place copy once more.
 pub(super) struct UserSpace {
     key: LessSafeKey,
     record: Vec<u8>,
@@ -30,14 +31,10 @@ impl UserSpace {
             let (head, rest) = record.split_at_mut(HEADER);
             let (body, tag) = rest.split_at_mut(plaintext.len());
             head.copy_from_slice(&record::header(plaintext.len()));
-            body.copy_from_slice(plaintext);
             let nonce = Nonce::assume_unique_for_key(record::nonce(sequence));
-            let sealed = self
-                .key
-                .seal_in_place_separate_tag(nonce, Aad::from(&*head), body)
+            self.key
+                .seal_out_of_place_scatter(nonce, Aad::from(&*head), plaintext, body, &[], tag)
                 .map_err(|_| io::Error::other("aws-lc does not seal"))?;
-            tag.copy_from_slice(sealed.as_ref());
-            sent.copied += plaintext.len() as u64;
             sent.calls += write_all(&mut socket, record)?;
             sent.copied += plaintext.len() as u64;
         }
