@@ -1,12 +1,15 @@
 //! Load on the server that is profiled, and how the command line names a server.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
 use miette::{Context, IntoDiagnostic, miette};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::target::Target;
 
@@ -42,13 +45,13 @@ pub struct Load(Child);
 const START: Duration = Duration::from_millis(500);
 
 impl Load {
-    /// Runs `command` by the shell; the shell must become the command, for it to be ended with it.
+    /// Runs `command` by the shell, in a process group that is ended as one.
     ///
     /// # Errors
     /// It cannot be run, or ended at once.
     pub fn start(command: &str) -> miette::Result<Self> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("exec {command}")]).stdin(Stdio::null()).stdout(Stdio::null());
+        shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         let child = shell.spawn().into_diagnostic().wrap_err("cannot run the load")?;
         let mut load = Self(child);
         thread::sleep(START);
@@ -62,7 +65,9 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = self.0.kill();
+        if let Ok(group) = i32::try_from(self.0.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.0.wait();
     }
 }
@@ -89,8 +94,26 @@ mod tests {
     }
 
     #[test]
+    fn a_load_ends_with_all_its_processes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("child");
+        let load = Load::start(&format!("sleep 60 & echo $! >{}; wait", path.display())).unwrap();
+        let child: u32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(state().contains("(sleep) S"), "{}", state());
+        drop(load);
+        // Whoever adopted it may not have waited for it yet.
+        for _ in 0..100 {
+            if state().is_empty() || state().contains("(sleep) Z") {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it goes on: {}", state());
+    }
+
+    #[test]
     fn a_load_that_ends_at_once_is_an_error() {
         Load::start("false").err().expect("`false` is no load");
-        drop(Load::start("sleep 60").unwrap());
     }
 }
