@@ -12,6 +12,7 @@
 //! | `tls_options` | what a client offers |
 //! | `target` | where load may be sent |
 //! | `device` | DPDK from a command line |
+//! | `paper` | two papers' tables, done again |
 //! | `report` | what a run found out |
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod http;
 pub mod net;
 pub mod nic;
 pub mod origin;
+pub mod paper;
 pub mod pattern;
 pub mod report;
 pub mod run;

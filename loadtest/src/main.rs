@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::{handshake, http, nic, origin};
+use levee_loadtest::{handshake, http, nic, origin, paper};
 use miette::{Context, IntoDiagnostic};
 
 /// Load and attacks for one's own laboratory, and peers to measure with.
@@ -22,6 +22,8 @@ enum Command {
     Nic(nic::Options),
     /// Serve deterministic bodies over plain HTTP/1.1, as a backend to put Levee in front of.
     Origin(origin::Options),
+    /// Make two papers' tables again: encrypted transfer (a), copying (b), the cost of handshakes (c).
+    Paper(paper::Options),
 }
 
 fn main() -> miette::Result<()> {
@@ -30,6 +32,7 @@ fn main() -> miette::Result<()> {
         Command::Http(options) => http::command::command(&options),
         Command::Nic(options) => nic::command(&options),
         Command::Origin(options) => serve(options).map(|never| match never {}),
+        Command::Paper(options) => paper::run(&options).map(drop),
     }
 }
 
