@@ -6,6 +6,7 @@
 //! | `target` | where load may be sent |
 //! | `device` | DPDK from a command line |
 //! | `report` | what a run found out |
+//! | `wire` | a bad network between two links |
 #![forbid(unsafe_code)]
 
 pub mod device;
@@ -13,3 +14,4 @@ pub mod origin;
 pub mod pattern;
 pub mod report;
 pub mod target;
+pub mod wire;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::origin;
+use levee_loadtest::{origin, wire};
 use miette::{Context, IntoDiagnostic};
 
 /// Peers to show and measure Levee with.
@@ -19,11 +19,14 @@ struct Arguments {
 enum Command {
     /// Serve deterministic bodies over plain HTTP/1.1, as a backend to put Levee in front of.
     Origin(origin::Options),
+    /// Join two links, and lose, delay, reorder and damage what passes.
+    Wire(wire::Options),
 }
 
 fn main() -> miette::Result<()> {
     match Arguments::parse().command {
         Command::Origin(options) => serve(options).map(|never| match never {}),
+        Command::Wire(options) => wire::run(&options),
     }
 }
 
