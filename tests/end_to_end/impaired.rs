@@ -3,12 +3,11 @@
 //! Times are generous, and bytes exact: every body is compared by its hash.
 
 use std::fs;
-use std::time::Instant;
 
 use levee_tests::{Curl, Fetched, Passage, Site, Version, WAYS, pattern, sha256};
 
-/// Bytes of a body: thousands of frames.
-const LENGTH: u64 = 4 << 20;
+/// Bytes of a body: two thousand frames and more.
+const LENGTH: u64 = 3 << 20;
 
 /// Both versions of TLS.
 const VERSIONS: [Version; 2] = [Version::Tls13, Version::Tls12];
@@ -84,17 +83,25 @@ fn a_narrow_link_on_the_path() {
 #[test]
 fn a_slow_line_is_filled() {
     const BITS: f64 = 10e6;
+    const BODY: u64 = 8 << 20;
     // A segment's payload with timestamps, and its frame.
     const OVERHEAD: f64 = 1514.0 / 1448.0;
     let site = Site::behind_wire("--rate 10mbit --queue 2000 --delay 5ms");
-    let start = Instant::now();
-    let fetched = curl(&site, Version::Tls13).fetch(&format!("/bytes/{LENGTH}"));
-    let seconds = start.elapsed().as_secs_f64();
+    let times = "%{stderr}\n%{time_starttransfer} %{time_total}";
+    let fetched = curl(&site, Version::Tls13).args(["--write-out", times]).fetch(&format!("/bytes/{BODY}"));
     expect(&fetched, "a slow line");
-    assert_eq!(sha256(&fetched.body), sha256(&pattern(LENGTH)));
-    let rate = LENGTH as f64 * 8.0 * OVERHEAD / seconds;
-    assert!((0.9 * BITS..BITS).contains(&rate), "{rate} bits a second");
-    site.finish();
+    assert_eq!(sha256(&fetched.body), sha256(&pattern(BODY)));
+    let times: Vec<f64> = fetched
+        .said
+        .lines()
+        .last()
+        .into_iter()
+        .flat_map(str::split_whitespace)
+        .map(|time| time.parse().expect("curl says how long it took"))
+        .collect();
+    let rate = BODY as f64 * 8.0 * OVERHEAD / (times[1] - times[0]);
+    let (_, passage) = site.finish_with_wire();
+    assert!((0.9 * BITS..1.1 * BITS).contains(&rate), "{rate} bits a second, {times:?}: {passage:?}");
 }
 
 /// A queue much shorter than the windows: TCP finds the rate by its losses.

@@ -65,7 +65,7 @@ fn shares_hold() {
     let sent = counters.offered - counters.lost;
     expect_share(counters.duplicated, sent, 0.01);
     expect_share(counters.corrupted, counters.passed, 0.001);
-    // It overtakes somebody unless all that were under way are such frames too.
+    // With ten frames under way there is always one to overtake.
     expect_share(counters.reordered, counters.passed, 0.05);
     assert_eq!(counters.passed, sent + counters.duplicated);
 }
@@ -160,7 +160,7 @@ fn a_reordered_frame_leaves_before_those_under_way() {
     for index in 0..50 {
         assert!(impairment.offer(frame(&memory, index, 100), 0).is_none());
     }
-    // Every frame takes the line 1 us, and a delayed one arrives when the next but one would be ahead.
+    // Every frame takes the line 1 us, and the delay is as long.
     let mut left = Vec::new();
     while let Some(at) = impairment.deadline() {
         left.push((at, number(&impairment.due(at).unwrap())));
