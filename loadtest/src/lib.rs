@@ -14,6 +14,7 @@
 //! | `device` | DPDK from a command line |
 //! | `paper` | two papers' tables, done again |
 //! | `report` | what a run found out |
+//! | `wire` | a bad network between two links |
 #![forbid(unsafe_code)]
 
 pub mod channel;
@@ -30,3 +31,4 @@ pub mod run;
 pub mod tally;
 pub mod target;
 pub mod tls_options;
+pub mod wire;

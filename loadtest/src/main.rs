@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::{handshake, http, nic, origin, paper};
+use levee_loadtest::{handshake, http, nic, origin, paper, wire};
 use miette::{Context, IntoDiagnostic};
 
 /// Load and attacks for one's own laboratory, and peers to measure with.
@@ -24,6 +24,8 @@ enum Command {
     Origin(origin::Options),
     /// Make two papers' tables again: encrypted transfer (a), copying (b), the cost of handshakes (c).
     Paper(paper::Options),
+    /// Join two links, and lose, delay, reorder and damage what passes.
+    Wire(wire::Options),
 }
 
 fn main() -> miette::Result<()> {
@@ -33,6 +35,7 @@ fn main() -> miette::Result<()> {
         Command::Nic(options) => nic::command(&options),
         Command::Origin(options) => serve(options).map(|never| match never {}),
         Command::Paper(options) => paper::run(&options).map(drop),
+        Command::Wire(options) => wire::run(&options),
     }
 }
 
