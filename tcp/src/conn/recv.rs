@@ -40,8 +40,15 @@ impl<M: Memory> Conn<M> {
             return Ok(());
         }
         let segments = u32::try_from(payload.segments()).unwrap_or(u32::MAX);
-        if self.held_segments.saturating_add(self.run_segments).saturating_add(segments) > env.limits.segments
-        {
+        let had_runs = self.runs != runs::NONE;
+        let has_room = |used: u32| used.saturating_add(segments) <= env.limits.segments;
+        if seq == self.rcv_nxt && !has_room(self.held_segments.saturating_add(self.run_segments)) {
+            // What fills the hole goes before what is behind it, which was not acknowledged and comes again:
+            // refused for want of room, it would be refused for ever.
+            env.runs.clear(&mut self.runs);
+            self.run_segments = 0;
+        }
+        if !has_room(self.held_segments.saturating_add(self.run_segments)) {
             // Not acknowledged: the peer sends it again, and by then more of it in one segment.
             self.ack_due = true;
             return Err(Reason::TooManySegments);
@@ -50,18 +57,17 @@ impl<M: Memory> Conn<M> {
             // RFC 5681 section 4.2: acknowledge out-of-order segments at once.
             self.dup_acks_due = self.dup_acks_due.saturating_add(1);
             env.runs.insert(&mut self.runs, seq, payload)?;
-            self.run_segments += segments;
+            self.run_segments = env.runs.segments(self.runs);
             return Ok(());
         }
-        let had_runs = self.runs != runs::NONE;
         self.append(payload, env);
         while let Some(bytes) = env.runs.take(&mut self.runs, self.rcv_nxt) {
             if !bytes.is_empty() {
                 self.append(bytes, env);
             }
         }
-        if self.runs == runs::NONE {
-            self.run_segments = 0;
+        if had_runs {
+            self.run_segments = env.runs.segments(self.runs);
         }
         self.events.add(Events::READABLE);
         self.schedule_ack(had_runs, env);

@@ -106,6 +106,17 @@ impl<C: Chain> Runs<C> {
         }
     }
 
+    /// Segments that the list at `head` pins.
+    pub(crate) fn segments(&mut self, head: u32) -> u32 {
+        let (mut at, mut segments) = (head, 0);
+        while at != NONE {
+            let run = self.run(at);
+            segments += run.bytes.segments();
+            at = run.next;
+        }
+        u32::try_from(segments).unwrap_or(u32::MAX)
+    }
+
     /// Joins to `at` the runs that it reaches.
     fn join(&mut self, at: u32) {
         loop {

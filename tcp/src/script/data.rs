@@ -327,3 +327,32 @@ fn keepalive_probes_a_silent_peer() {
         |config| config.timeouts.keepalive = Some(std::time::Duration::from_secs(10)),
     );
 }
+
+#[test]
+fn a_stream_that_never_is_without_a_hole_goes_on() {
+    // Many times the segments that the receive buffer may hold, each second one out of order.
+    let mut script = String::from(OPENED);
+    let segment = |n: u32| format!("< . {}:{} ack=1\n", n * 100 + 1, n * 100 + 101);
+    script += &segment(1);
+    script += "> . 1 ack=1\n";
+    for n in (0..1000).step_by(2) {
+        script += &segment(n + 3);
+        script += &format!("> . 1 ack={}\n", n * 100 + 1);
+        script += &segment(n);
+        script += &format!("> . 1 ack={}\n! readable\nread 200\n", n * 100 + 201);
+    }
+    script += "abort\n> R. 1";
+    run(&script);
+}
+
+#[test]
+fn what_fills_the_hole_is_taken_before_what_is_behind_it() {
+    // The limit of segments is reached behind a hole: 127 for this receive buffer.
+    let mut script = String::from(OPENED);
+    for n in 2..=128 {
+        script += &format!("< . {n}:{} ack=1\n> . 1 ack=1\n", n + 1);
+    }
+    script += "< . 129:130 ack=1\n> . 1 ack=1\ncount too_many_segments 1\n";
+    script += "< . 1:2 ack=1\n> . 1 ack=2\n! readable\nread 1\nabort\n> R. 1";
+    run(&script);
+}

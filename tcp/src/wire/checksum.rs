@@ -25,11 +25,17 @@ impl Sum {
 
     /// Adds contiguous bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let mut sum = 0_u64;
-        let (words, rest) = bytes.as_chunks::<4>();
+        // RFC 1071 section 2(C): any word size will do, as long as carries come back in. Two sums, so that
+        // one need not wait for the other's carry.
+        let (words, rest) = bytes.as_chunks::<16>();
+        let (mut even, mut odd) = (0, 0);
         for word in words {
-            sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+            let word = u128::from_ne_bytes(*word);
+            #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+            let (low, high) = (word as u64, (word >> 64) as u64);
+            (even, odd) = (carry_in(even, low), carry_in(odd, high));
         }
+        let mut sum = halves(even).wrapping_add(halves(odd));
         let (pairs, last) = rest.as_chunks::<2>();
         for pair in pairs {
             sum = sum.wrapping_add(u64::from(u16::from_ne_bytes(*pair)));
@@ -72,6 +78,17 @@ pub(crate) fn of(bytes: &[u8]) -> [u8; 2] {
     let mut sum = Sum::default();
     sum.bytes(bytes);
     sum.finish()
+}
+
+/// A one's complement sum of 64 bits.
+const fn carry_in(sum: u64, word: u64) -> u64 {
+    let (sum, carry) = sum.overflowing_add(word);
+    sum.wrapping_add(carry as u64)
+}
+
+/// The sum of the halves, which leaves room for more.
+const fn halves(sum: u64) -> u64 {
+    (sum >> 32).wrapping_add(sum & 0xffff_ffff)
 }
 
 const fn fold(mut sum: u64) -> u16 {
