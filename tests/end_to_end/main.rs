@@ -11,6 +11,7 @@ mod failures;
 mod handshakes;
 mod http;
 mod impaired;
+mod levee_load;
 mod load;
 mod logs;
 mod smuggling;

@@ -56,6 +56,12 @@ impl Certificates {
         Self { directory: directory.to_owned() }
     }
 
+    /// Where they are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The file of both CAs.
     #[must_use]
     pub fn authorities(&self) -> PathBuf {
