@@ -190,7 +190,11 @@ fn what_cannot_be_done_is_said() {
         (&["http", "https://1.1.1.1/"], 2, "one's own laboratory only"),
         (&["http", "https://10.9.1.1/", "--requests", "/nowhere"], 1, "cannot read /nowhere"),
         (&["http", "https://10.9.1.1/", "--expect-sha256", "12"], 2, "is not a SHA-256"),
-        (&["handshake", "10.9.1.1:443", "--device", "net_nothing0", "--address", "10.9.1.9/24"], 1, "cannot start DPDK"),
+        (
+            &["handshake", "10.9.1.1:443", "--device", "net_nothing0", "--address", "10.9.1.9/24"],
+            1,
+            "cannot start DPDK",
+        ),
     ] {
         let (ended, _) = load(&site, &client, arguments);
         let text = ended.text().split_whitespace().collect::<Vec<_>>().join(" ").replace(" │ ", " ");
@@ -224,7 +228,8 @@ fn nginx_resumes_what_it_is_offered() {
         origin.reaches((std::net::Ipv4Addr::new(10, 9, 2, 2), 8443)).then_some(())
     });
     for version in ["1.3", "1.2"] {
-        let target = ["handshake", "10.9.2.2:8443", "--version", version, "--count", "50", "--connections", "1"];
+        let target =
+            ["handshake", "10.9.2.2:8443", "--version", version, "--count", "50", "--connections", "1"];
         let resume = [&target[..], &["--mode", "resume", "--close", "fin"]].concat();
         let (ended, results) = load(&site, &origin, &resume);
         assert!(ended.exited(0), "{}", ended.text());
@@ -247,7 +252,16 @@ fn a_row_of_nic_is_measured() {
     let site = Site::new();
     let results = site.directory().join("nic.json");
     let mut command = site.network().client().command(binary("levee-load"));
-    command.args(["nic", "handshake 1.3 ecdsa", "1 KiB cached", "net_null", "--seconds", "0.5", "--memory", "512"]);
+    command.args([
+        "nic",
+        "handshake 1.3 ecdsa",
+        "1 KiB cached",
+        "net_null",
+        "--seconds",
+        "0.5",
+        "--memory",
+        "512",
+    ]);
     command.arg("--json").arg(&results);
     let ended = run(command, b"", Duration::from_secs(120));
     assert!(ended.exited(0), "{}", ended.text());

@@ -3,6 +3,7 @@
 //!
 //! Each row is a process of its own, since packet memory lives as long as the process.
 
+mod canned;
 mod null;
 mod row;
 mod server;
@@ -71,6 +72,8 @@ pub struct Measured {
     pub cycles_per_frame: f64,
     /// Cycles a byte of frames.
     pub cycles_per_byte: f64,
+    /// Cycles of the load's busy turns for each unit.
+    pub generator_cycles_per_unit: f64,
     /// Share of the busy cycles by stage of the worker's loop, in its order.
     pub stages: Vec<(String, f64)>,
     /// Share of its time in which the worker had something to do.
@@ -110,7 +113,8 @@ pub fn command(options: &Options) -> miette::Result<()> {
         println!("{}", serde_json::to_string(&measured).into_diagnostic()?);
         return Ok(());
     }
-    let names: Vec<&str> = row::ROWS.iter().map(|row| row.name).chain(null::NAMES).collect();
+    let names: Vec<&str> =
+        row::ROWS.iter().map(|row| row.name).chain([canned::NAME]).chain(null::NAMES).collect();
     if options.list {
         names.iter().for_each(|name| println!("{name}"));
         return Ok(());
@@ -140,6 +144,9 @@ fn measure(name: &str, options: &Options) -> miette::Result<Measured> {
     if null::NAMES.contains(&name) {
         return null::measure(name, options);
     }
+    if name == canned::NAME {
+        return canned::measure(options);
+    }
     let row = row::ROWS.iter().find(|row| row.name == name);
     row::measure(row.ok_or_else(|| miette!("there is no row {name}"))?, options)
 }
@@ -164,8 +171,17 @@ fn in_a_process(name: &str, options: &Options) -> miette::Result<Measured> {
 }
 
 fn print(rows: &[Measured]) {
-    let mut table =
-        Table::new(&["row", "a second", "cycles each", "a frame", "a byte", "worker", "load", "limit"]);
+    let mut table = Table::new(&[
+        "row",
+        "a second",
+        "cycles each",
+        "a frame",
+        "a byte",
+        "by the load",
+        "worker",
+        "load",
+        "limit",
+    ]);
     for row in rows {
         table.row([
             row.row.clone(),
@@ -173,6 +189,7 @@ fn print(rows: &[Measured]) {
             number::rate(row.cycles_per_unit),
             number::rate(row.cycles_per_frame),
             format!("{:.2}", row.cycles_per_byte),
+            number::rate(row.generator_cycles_per_unit),
             number::percent(row.server_busy),
             number::percent(row.generator_busy),
             row.limited_by.clone(),

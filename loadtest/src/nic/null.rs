@@ -12,6 +12,7 @@ use super::row::stages;
 use super::server;
 use super::{Measured, Options};
 use crate::device::{self, Started};
+use crate::handshake::command::nanoseconds;
 use crate::report::Machine;
 
 const RECEIVE: &str = "frame received and dropped (net_null)";
@@ -53,6 +54,7 @@ fn receive(eal: &Eal, options: &Options) -> miette::Result<Measured> {
         cycles_per_unit: busy / frames.max(1.0),
         cycles_per_frame: busy / frames.max(1.0),
         cycles_per_byte: busy / frames.max(1.0) / FRAME as f64,
+        generator_cycles_per_unit: 0.0,
         stages: stages(&cycles),
         server_busy,
         generator_busy: 0.0,
@@ -69,11 +71,11 @@ fn transmit(eal: &Eal, device: &str, options: &Options) -> miette::Result<Measur
     let Started { port, mut queues, .. } = device::open(eal, device, 1500, &pool, false)?;
     let mut tx = queues.tx.remove(0);
     let clock = Clock::new(eal);
-    let cycles = (options.seconds * clock.hz() as f64) as u64;
+    let lasts_ns = nanoseconds(options.seconds);
     let body = move || {
         let mut frames = VecDeque::new();
         let (start, mut sent) = (clock.cycles(), 0_u64);
-        while clock.cycles() - start < cycles {
+        while clock.nanoseconds(clock.cycles() - start) < lasts_ns {
             frames.extend(std::iter::repeat_with(|| frame(&pool)).take(64).flatten());
             while tx.burst(&mut frames) > 0 {}
             sent += 64 - frames.len() as u64;
@@ -94,6 +96,7 @@ fn transmit(eal: &Eal, device: &str, options: &Options) -> miette::Result<Measur
         cycles_per_unit: each,
         cycles_per_frame: each,
         cycles_per_byte: each / FRAME as f64,
+        generator_cycles_per_unit: 0.0,
         stages: Vec::new(),
         server_busy: 1.0,
         generator_busy: 0.0,

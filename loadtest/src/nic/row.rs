@@ -49,7 +49,7 @@ const fn requests(name: &'static str, path: &'static str, arguments: &'static st
 }
 
 /// Frames that fit into a cable.
-const CABLE: u32 = 4095;
+pub(super) const CABLE: u32 = 4095;
 
 /// Measures one row in this process.
 ///
@@ -103,6 +103,8 @@ fn measured(name: &str, summary: Summary, cycles: &CycleSums, frames: f64, bytes
         cycles_per_unit: busy / units.max(1.0),
         cycles_per_frame: busy / frames.max(1.0),
         cycles_per_byte: busy / bytes.max(1.0),
+        generator_cycles_per_unit: generator.busy * load.seconds * cycles.hz as f64
+            / load.completed.max(1) as f64,
         stages: stages(cycles),
         server_busy,
         generator_busy: generator.busy,
@@ -127,7 +129,7 @@ pub(super) fn stages(cycles: &CycleSums) -> Vec<(String, f64)> {
 }
 
 /// Options as if from the command line.
-fn parse<T: Args + FromArgMatches>(arguments: &str) -> miette::Result<T> {
+pub(super) fn parse<T: Args + FromArgMatches>(arguments: &str) -> miette::Result<T> {
     let command = T::augment_args(clap::Command::new("nic").no_binary_name(true));
     let matches = command.try_get_matches_from(arguments.split_whitespace()).into_diagnostic()?;
     T::from_arg_matches(&matches).into_diagnostic()

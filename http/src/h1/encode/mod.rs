@@ -41,9 +41,22 @@ fn number_field(out: &mut Writer<'_>, name: &[u8], value: u64) -> Result<(), Ful
 }
 
 /// Writes `value` in decimal digits.
-fn number(out: &mut Writer<'_>, value: u64) -> Result<(), Full> {
-    display(out, format_args!("{value}"))
+fn number(out: &mut Writer<'_>, mut value: u64) -> Result<(), Full> {
+    let mut digits = [b'0'; MAX_DIGITS];
+    let mut first = MAX_DIGITS;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' | u8::try_from(value % 10).unwrap_or_default();
+        first = at;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.bytes(digits.get(first..).unwrap_or_default())
 }
+
+/// Decimal digits of the largest number.
+const MAX_DIGITS: usize = 20;
 
 /// Writes what `arguments` display, without a string between.
 fn display(out: &mut Writer<'_>, arguments: fmt::Arguments<'_>) -> Result<(), Full> {
@@ -72,4 +85,21 @@ fn fields_room(fields: &Fields<'_>) -> usize {
     fields.iter().fold(0, |room: usize, (name, value)| {
         room.saturating_add(name.len()).saturating_add(value.len()).saturating_add(4)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_decimal() {
+        for (value, text) in
+            [(0, "0"), (7, "7"), (10, "10"), (1024, "1024"), (u64::MAX, "18446744073709551615")]
+        {
+            let mut place = [0; MAX_DIGITS];
+            let mut out = Writer::new(&mut place);
+            assert!(number(&mut out, value).is_ok());
+            assert_eq!(out.written(), text.as_bytes());
+        }
+    }
 }
