@@ -45,13 +45,9 @@ fn crates_depend_on_each_other_as_drawn() {
         let inside = package.dependencies.iter().map(|dependency| dependency.name.as_str());
         let inside: BTreeSet<&str> = inside.filter(|name| members.contains(*name)).collect();
         let name = package.name.as_str();
-        match ARROWS.iter().find(|(from, _)| *from == name) {
-            Some((_, allowed)) => {
-                let outside: Vec<_> =
-                    inside.iter().filter(|to| !allowed.contains(to) && **to != name).collect();
-                assert!(outside.is_empty(), "{name} must not depend on {outside:?}");
-            }
-            None => {}
+        if let Some((_, allowed)) = ARROWS.iter().find(|(from, _)| *from == name) {
+            let outside: Vec<_> = inside.iter().filter(|to| !allowed.contains(to) && **to != name).collect();
+            assert!(outside.is_empty(), "{name} must not depend on {outside:?}");
         }
     }
 }
@@ -65,6 +61,16 @@ fn dpdk_and_unsafe_code_stay_in_their_rooms() {
             assert!(!names, "{}:{line} names DPDK", path.display());
             let unchecked = words(code).any(|word| word == "unsafe");
             assert!(!unchecked, "{}:{line} is unsafe", path.display());
+        }
+    }
+}
+
+/// The client of `levee_tls::load` keeps no secret: it is for load and tests alone.
+#[test]
+fn the_proxy_never_is_a_load_client() {
+    for (path, text) in sources(&["proxy"]) {
+        for (line, code) in code(&text) {
+            assert!(!code.contains("levee_tls::load"), "{}:{line} uses the load client", path.display());
         }
     }
 }

@@ -97,6 +97,8 @@ const CONTENT: u64 = 16 << 10;
 const SWEEP_NS: u64 = 500_000_000;
 /// Without a connection after this time there is no target.
 const REACH_NS: u64 = 10_000_000_000;
+/// What the opening of a connection may take, on average, before requests begin without the rest.
+const OPEN_NS: u64 = 1_000_000;
 
 impl<M: Memory> Requests<M> {
     /// A client that sends the requests of `plan` through `security`, or in the clear.
@@ -175,23 +177,42 @@ impl<M: Memory> Requests<M> {
         self.found = true;
         self.opening -= 1;
         self.refused = 0;
-        let (opened_ns, now_ns) = (connection.opened_ns, net.now_ns());
+        let opened_ns = connection.opened_ns;
         if self.goal.per_request {
-            self.tally.begin(now_ns);
+            self.tally.begin(opened_ns);
             self.begin(slot, opened_ns, net);
             return;
         }
-        if self.open == self.goal.connections && self.opening == 0 && self.tally.start_ns().is_none() {
-            self.tally.begin(now_ns);
-            if let Some(pace) = &mut self.pace {
-                pace.restart(now_ns);
-            }
-        }
-        if self.goal.rate.is_some() {
+        if self.goal.rate.is_some() || self.tally.start_ns().is_none() {
             self.idle.push_back(slot);
         } else {
-            for _ in 0..self.goal.pipeline {
-                self.begin(slot, now_ns, net);
+            self.begin_all(slot, net);
+        }
+    }
+
+    /// Begins as many requests as a connection carries in the closed loop.
+    fn begin_all(&mut self, slot: usize, net: &mut dyn Net<M>) {
+        for _ in 0..self.goal.pipeline {
+            self.begin(slot, net.now_ns(), net);
+        }
+    }
+
+    /// Begins requests and their counting once all connections are open, or enough time was given to them.
+    fn start(&mut self, net: &mut dyn Net<M>) {
+        let now_ns = net.now_ns();
+        let patience_ns = REACH_NS + self.goal.connections as u64 * OPEN_NS;
+        let is_complete = self.open == self.goal.connections && self.opening == 0;
+        let is_late = now_ns >= patience_ns && !self.idle.is_empty();
+        if self.goal.per_request || self.tally.start_ns().is_some() || !(is_complete || is_late) {
+            return;
+        }
+        self.tally.begin(now_ns);
+        match &mut self.pace {
+            Some(pace) => pace.restart(now_ns),
+            None => {
+                while let Some(slot) = self.idle.pop_front() {
+                    self.begin_all(slot, net);
+                }
             }
         }
     }
@@ -385,6 +406,7 @@ impl<M: Memory> Party<M> for Requests<M> {
                 self.opened(slot, net);
             }
         }
+        self.start(net);
         self.sweep(net);
         let sent = self.keep_pace(net);
         self.open(net) || sent
@@ -395,7 +417,8 @@ impl<M: Memory> Party<M> for Requests<M> {
             && (self.open == 0 || self.tally.completed() + self.tally.failed() >= self.goal.count);
         let is_over = match self.tally.start_ns() {
             Some(start_ns) => now_ns >= start_ns + self.goal.duration_ns,
-            None => now_ns >= REACH_NS + self.goal.timeout_ns || self.refused > REFUSED && self.open == 0,
+            None if self.found => false,
+            None => now_ns >= REACH_NS || self.refused > REFUSED && self.open == 0,
         };
         is_counted || is_over
     }
