@@ -6,8 +6,10 @@
 //! | `target` | where load may be sent |
 //! | `device` | DPDK from a command line |
 //! | `report` | what a run found out |
+//! | `compare` | Levee beside other servers |
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod device;
 pub mod origin;
 pub mod pattern;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::origin;
+use levee_loadtest::{compare, origin};
 use miette::{Context, IntoDiagnostic};
 
 /// Peers to show and measure Levee with.
@@ -19,10 +19,13 @@ struct Arguments {
 enum Command {
     /// Serve deterministic bodies over plain HTTP/1.1, as a backend to put Levee in front of.
     Origin(origin::Options),
+    /// Measure Levee, nginx and HAProxy in turn, side by side.
+    Compare(compare::Options),
 }
 
 fn main() -> miette::Result<()> {
     match Arguments::parse().command {
+        Command::Compare(options) => compare::run(&options),
         Command::Origin(options) => serve(options).map(|never| match never {}),
     }
 }

@@ -1,0 +1,225 @@
+//! One scenario with one server: start it, warm it up, load it, read everything off, stop it.
+
+use std::time::Duration;
+
+use miette::miette;
+
+use super::lab::Lab;
+use super::load::{Amount, Load};
+use super::peers::account::{Meter, kernel_memory};
+use super::peers::{Peer, Server};
+use super::rows::{Figure, Scenario, Setup, Work};
+use crate::report::Summary;
+
+/// What one run found out.
+#[derive(Clone, Debug)]
+pub(super) struct Observation {
+    /// Whether handshakes were meant to resume sessions.
+    resumes: bool,
+    pub(super) summary: Summary,
+    pub(super) server: Option<ServerTime>,
+    pub(super) bytes_per_connection: Option<f64>,
+}
+
+/// What the server's CPU did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerTime {
+    /// Seconds at work.
+    busy: f64,
+    /// Those of them outside of receiving and sending frames, where that can be told.
+    outside_pmd: Option<f64>,
+    /// Seconds and units of load that this was for.
+    seconds: f64,
+    units: f64,
+}
+
+/// Why a run has no observation.
+#[derive(Clone, Debug)]
+pub(super) enum Missing {
+    /// The server, or this machine, is not made for it.
+    Cannot(String),
+    /// It should have been there: the comparison fails in the end.
+    Failed(String),
+}
+
+/// Connections of the server that memory is compared to.
+const FEW: u32 = 16;
+
+/// Handshakes a second that each server can be trusted with when idle connections are made.
+const PACE: u32 = 1_500;
+
+/// For idle connections to settle, before memory is read.
+const SETTLE: Duration = Duration::from_secs(4);
+
+/// Tries of the first contact.
+const TRIES: u32 = 3;
+
+/// Measures `scenario` with `peer` at this rate.
+///
+/// # Errors
+/// What makes all further measuring useless: a server that does not start, an interrupt.
+pub(super) fn measure(
+    lab: &Lab,
+    peer: Peer,
+    scenario: &Scenario,
+    time: Duration,
+    rate: Option<f64>,
+) -> miette::Result<Result<Observation, Missing>> {
+    if let Some(reason) = peer.cannot(lab, scenario.work, scenario.server) {
+        return Ok(Err(Missing::Cannot(reason)));
+    }
+    let observed = match scenario.work {
+        Work::Idle => idle(lab, peer, scenario)?,
+        _ => busy(lab, peer, scenario, Amount::For(time, rate))?,
+    };
+    Ok(observed.map_err(Missing::Failed))
+}
+
+fn busy(
+    lab: &Lab,
+    peer: Peer,
+    scenario: &Scenario,
+    amount: Amount,
+) -> miette::Result<Result<Observation, String>> {
+    let (mut server, warm_up) = start(lab, peer, scenario, scenario.server)?;
+    let meter = Meter::start()?;
+    let summary = Load::start(lab, scenario, amount)?.finish(lab)?;
+    let busy = meter.busy()?;
+    let alive = server.is_running()?;
+    let account = server.stop()?;
+    let (summary, account) = match (summary, account) {
+        (Ok(summary), Ok(account)) if alive => (summary, account),
+        (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
+        _ => return Ok(Err(format!("{} ended during the run", peer.name()))),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    let server = match account {
+        // Levee counts from its start: the warm-up is in its sum, and so among the units.
+        Some(account) => ServerTime {
+            busy: account.busy(),
+            outside_pmd: Some(account.outside_pmd()),
+            seconds: summary.load.seconds + warm_up.load.seconds,
+            units: (summary.load.completed + warm_up.load.completed) as f64,
+        },
+        None => ServerTime {
+            busy,
+            outside_pmd: None,
+            seconds: summary.load.seconds,
+            units: summary.load.completed as f64,
+        },
+    };
+    let resumes = matches!(scenario.work, Work::Handshake { mode: "resume", .. });
+    Ok(Ok(Observation { resumes, summary, server: Some(server), bytes_per_connection: None }))
+}
+
+/// Memory of a server with many idle connections, against the same server made for few and just started.
+fn idle(lab: &Lab, peer: Peer, scenario: &Scenario) -> miette::Result<Result<Observation, String>> {
+    let connections = scenario.server.connections;
+    let few = Setup { connections: FEW, ..scenario.server };
+    let before = kernel_memory()?;
+    let (server, _) = start(lab, peer, scenario, few)?;
+    let small = footprint(&server, before)?;
+    if let Err(reason) = server.stop()? {
+        return Ok(Err(reason));
+    }
+
+    let before = kernel_memory()?;
+    let (server, _) = start(lab, peer, scenario, scenario.server)?;
+    let made = Duration::from_secs(u64::from(connections / PACE));
+    let load = Load::start(lab, scenario, Amount::For(made + 2 * SETTLE, None))?;
+    lab.interrupt.sleep(made + SETTLE)?;
+    let large = footprint(&server, before)?;
+    let summary = load.finish(lab)?;
+    let stopped = server.stop()?;
+    let summary = match (summary, stopped) {
+        (Ok(summary), Ok(_)) => summary,
+        (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
+    };
+    if summary.load.open < u64::from(connections) {
+        return Ok(Err(format!("only {} of {connections} connections stood", summary.load.open)));
+    }
+    let bytes = (large - small) / f64::from(connections);
+    Ok(Ok(Observation { resumes: false, summary, server: None, bytes_per_connection: Some(bytes) }))
+}
+
+/// Bytes of a server's processes, and of what the kernel has had to keep since before it started.
+#[expect(clippy::cast_precision_loss, reason = "bytes of a machine's memory are far below 2^52")]
+fn footprint(server: &Server, kernel_before: u64) -> miette::Result<f64> {
+    Ok(server.memory()? as f64 + kernel_memory()? as f64 - kernel_before as f64)
+}
+
+/// Starts a server and warms it up, which also shows that it answers over TLS.
+fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> miette::Result<(Server, Summary)> {
+    let server = peer.start(lab, setup)?;
+    let mut reason = String::new();
+    for _ in 0..TRIES {
+        match Load::warm_up(lab, scenario)?.finish(lab)? {
+            Ok(summary) => return Ok((server, summary)),
+            Err(said) => reason = said,
+        }
+    }
+    Err(miette!("{} does not answer as it should ({}): {reason}", peer.name(), scenario.name))
+}
+
+impl ServerTime {
+    /// The share of the run in which the server had something to do.
+    pub(super) fn share(&self) -> f64 {
+        (self.busy / self.seconds).min(1.0)
+    }
+}
+
+impl Observation {
+    /// What a row shows of this run.
+    pub(super) fn figure(&self, figure: Figure) -> Result<f64, String> {
+        let load = &self.summary.load;
+        if self.resumes && load.resumed < load.completed / 2 {
+            return Err("sessions are not resumed".to_owned());
+        }
+        let latency = |count: u64, value: f64| match count {
+            0 => Err("nothing was answered".to_owned()),
+            _ => Ok(value),
+        };
+        let each = |seconds: f64| {
+            let units = self.server.map_or(0.0, |server| server.units);
+            if units > 0.0 { Ok(seconds / units * 1e6) } else { Err("nothing was answered".to_owned()) }
+        };
+        #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+        match figure {
+            Figure::PerSecond => Ok(load.per_second),
+            Figure::ResumedPerSecond => Ok(load.resumed as f64 / load.seconds),
+            Figure::BodyRate => Ok(load.body_bytes as f64 / load.seconds / 1e6),
+            Figure::ServerTime => each(self.server.map_or(0.0, |server| server.busy)),
+            Figure::OutsidePmd => match self.server.and_then(|server| server.outside_pmd) {
+                Some(seconds) => each(seconds),
+                None => Err("the kernel's receiving and sending cannot be told apart".to_owned()),
+            },
+            Figure::Median => latency(load.latency.count, load.latency.p50),
+            Figure::P99 => latency(load.latency.count, load.latency.p99),
+            Figure::P999 => latency(load.latency.count, load.latency.p999),
+            Figure::LegitimateP99 => match &self.summary.legitimate {
+                Some(part) => latency(part.latency.count, part.latency.p99),
+                None => Err("the load had no client that behaves".to_owned()),
+            },
+            Figure::BytesPerConnection => {
+                self.bytes_per_connection.ok_or_else(|| "memory was not measured".to_owned())
+            }
+        }
+    }
+
+    /// What to know about the run besides: units that failed, a rate that was not reached.
+    pub(super) fn remark(&self, rate: Option<f64>) -> Option<String> {
+        let mut remarks = Vec::new();
+        for (name, part) in
+            [("", Some(&self.summary.load)), ("legitimate ", self.summary.legitimate.as_ref())]
+        {
+            for (reason, count) in part.into_iter().flat_map(|part| &part.failures) {
+                remarks.push(format!("{name}{reason}: {count}"));
+            }
+        }
+        let reached = self.summary.load.per_second;
+        if let Some(rate) = rate.filter(|rate| reached < rate * 0.95) {
+            remarks.push(format!("asked for {rate:.0}/s, reached {reached:.0}/s"));
+        }
+        (!remarks.is_empty()).then(|| remarks.join(", "))
+    }
+}
