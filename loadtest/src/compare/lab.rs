@@ -79,7 +79,7 @@ pub(super) struct Lab {
     /// Configurations, logs and summaries.
     directory: PathBuf,
     _temporary: Option<tempfile::TempDir>,
-    _settings: Vec<Setting>,
+    _settings: [Option<Setting>; 2],
 }
 
 /// Frames that wait for a kernel's receive work on a CPU; the kernel's own 1000 are less than a window.
@@ -105,7 +105,7 @@ impl Lab {
             false => (temporary.path().to_owned(), Some(temporary)),
         };
         let most = scenarios.iter().map(|scenario| scenario.server.connections).max().unwrap_or(0);
-        let settings = vec![
+        let settings = [
             Setting::at_least("net/core/netdev_max_backlog", BACKLOG)?,
             reserve_hugepages(peers::levee::memory_mib(most) + load::memory_mib(most))?,
         ];
@@ -146,7 +146,7 @@ fn check_machine(options: &Options, levee: &Path) -> miette::Result<()> {
 }
 
 /// Sees to it that so many MiB of hugepages are free.
-fn reserve_hugepages(mib: u32) -> miette::Result<Setting> {
+fn reserve_hugepages(mib: u32) -> miette::Result<Option<Setting>> {
     let needed = u64::from(mib).div_ceil(PAGE_MIB);
     let free = || hugepages("HugePages_Free");
     let missing = needed.saturating_sub(free()?);

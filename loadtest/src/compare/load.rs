@@ -150,9 +150,13 @@ impl Load {
 
     /// Waits for its end: what it found out, or what it said when it could not.
     pub(super) fn finish(mut self, lab: &Lab) -> miette::Result<Result<Summary, String>> {
-        let status = self.process.wait(self.patience, &lab.interrupt)?;
-        if !status.success() {
-            return Ok(Err(format!("the load ended with {status}: {}", self.process.last_words())));
+        let reason = match self.process.wait(self.patience, &lab.interrupt)? {
+            Some(status) if status.success() => None,
+            Some(status) => Some(format!("the load ended with {status}")),
+            None => Some("the load did not end".to_owned()),
+        };
+        if let Some(reason) = reason {
+            return Ok(Err(format!("{reason}: {}", self.process.last_words())));
         }
         let text =
             fs::read_to_string(&self.summary).into_diagnostic().wrap_err("the load left no summary")?;

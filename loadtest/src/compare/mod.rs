@@ -267,13 +267,12 @@ fn brief(scenario: &Scenario, observation: &Observation) -> String {
         Ok(value) => format!("{value:.1} {}", scenario.unit(figure)),
         Err(_) => "-".to_owned(),
     });
-    let server = observation.server.map_or(0.0, |server| server.share());
-    format!(
-        "{} (server {:.0} % busy, load {:.0} %)",
-        figures.collect::<Vec<_>>().join(", "),
-        100.0 * server,
-        100.0 * observation.summary.generator.busy
-    )
+    let figures = figures.collect::<Vec<_>>().join(", ");
+    let load = 100.0 * observation.summary.generator.busy;
+    match observation.server {
+        Some(server) => format!("{figures} (server {:.0} % busy, load {load:.0} %)", 100.0 * server.share()),
+        None => figures,
+    }
 }
 
 #[cfg(test)]

@@ -187,34 +187,30 @@ impl Drop for Network {
     }
 }
 
-/// A number of the kernel's that is put back with the value.
+/// A number of the kernel's that was too low, and is put back with the value.
 pub(super) struct Setting {
     path: PathBuf,
     before: String,
 }
 
 impl Setting {
-    /// Sets `path` under `/proc/sys` to `value`, unless it is more already.
-    pub(super) fn at_least(path: &str, value: u64) -> miette::Result<Self> {
+    /// Sets `path` under `/proc/sys` to `value`, if it is less now.
+    pub(super) fn at_least(path: &str, value: u64) -> miette::Result<Option<Self>> {
         let path = PathBuf::from("/proc/sys").join(path);
         let context = || format!("cannot set {}", path.display());
         let before = fs::read_to_string(&path).into_diagnostic().wrap_err_with(context)?;
-        if before.trim().parse::<u64>().is_ok_and(|now| now < value) {
-            fs::write(&path, value.to_string()).into_diagnostic().wrap_err_with(context)?;
+        if before.trim().parse::<u64>().is_ok_and(|now| now >= value) {
+            return Ok(None);
         }
-        Ok(Self { before, path })
+        fs::write(&path, value.to_string()).into_diagnostic().wrap_err_with(context)?;
+        Ok(Some(Self { path, before }))
     }
 }
 
 impl Drop for Setting {
     fn drop(&mut self) {
-        let unchanged = fs::read_to_string(&self.path).is_ok_and(|now| now == self.before);
-        if !unchanged && fs::write(&self.path, &self.before).is_err() {
-            eprintln!(
-                "levee-load: {} was {}: it could not be put back",
-                self.path.display(),
-                self.before.trim()
-            );
+        if fs::write(&self.path, &self.before).is_err() {
+            eprintln!("levee-load: {} was {}, and stays changed", self.path.display(), self.before.trim());
         }
     }
 }

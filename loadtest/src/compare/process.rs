@@ -71,9 +71,8 @@ impl Interrupt {
     }
 }
 
-/// A process and those it started.
+/// A process and those it started; all of them end with the value.
 pub(super) struct Process {
-    name: String,
     child: Child,
     output: PathBuf,
 }
@@ -85,7 +84,7 @@ impl Process {
         let both = log.try_clone().into_diagnostic()?;
         let child = command.stdin(Stdio::null()).stdout(log).stderr(both).process_group(0).spawn();
         let child = child.into_diagnostic().wrap_err_with(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, output })
+        Ok(Self { child, output })
     }
 
     /// Its id, which is that of its group too.
@@ -110,24 +109,27 @@ impl Process {
         self.child.try_wait().into_diagnostic()
     }
 
-    /// Waits for its end. One that takes longer than `patience` is killed, and that is an error.
-    pub(super) fn wait(&mut self, patience: Duration, interrupt: &Interrupt) -> miette::Result<ExitStatus> {
-        let child = &mut self.child;
-        let ended = interrupt.wait(patience, || child.try_wait().into_diagnostic())?;
-        ended.ok_or_else(|| miette!("{} has not ended in {patience:?}:\n{}", self.name, self.last_words()))
+    /// Waits for its end; `None` when it takes longer than `patience`.
+    pub(super) fn wait(
+        &mut self,
+        patience: Duration,
+        interrupt: &Interrupt,
+    ) -> miette::Result<Option<ExitStatus>> {
+        interrupt.wait(patience, || self.ended())
     }
 
-    /// Asks it to end, and waits. No interrupt shortens that: what a process leaves behind is worse.
-    pub(super) fn stop(&mut self) -> miette::Result<ExitStatus> {
+    /// Asks it to end, and waits; `None` when it does not. No interrupt shortens that: what a server says when it
+    /// ends is worth more.
+    pub(super) fn stop(&mut self) -> miette::Result<Option<ExitStatus>> {
         self.signal(Signal::SIGTERM);
         let end = Instant::now() + STOP;
         while Instant::now() < end {
             if let Some(status) = self.ended()? {
-                return Ok(status);
+                return Ok(Some(status));
             }
             thread::sleep(GLANCE);
         }
-        Err(miette!("{} did not end when it was asked to:\n{}", self.name, self.last_words()))
+        Ok(None)
     }
 
     fn signal(&self, signal: Signal) {
@@ -174,7 +176,7 @@ mod tests {
         let interrupt = Interrupt::new().unwrap();
         let (_directory, mut process) = shell("for i in $(seq 20); do echo line $i; done; exit 3");
         let status = process.wait(Duration::from_secs(10), &interrupt).unwrap();
-        assert_eq!(status.code(), Some(3));
+        assert_eq!(status.and_then(|status| status.code()), Some(3));
         assert!(process.output().starts_with("line 1\n"));
         assert!(process.last_words().starts_with("line 6\n"), "{}", process.last_words());
     }

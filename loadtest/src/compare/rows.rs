@@ -25,6 +25,8 @@ pub(super) struct Setup {
     pub(super) resumption: bool,
     /// Clients at a time.
     pub(super) connections: u32,
+    /// Seconds that one of them may take to send a request.
+    pub(super) patience: u32,
 }
 
 /// What the load does.
@@ -243,7 +245,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// Connections of a load that keeps a server busy.
 const CONNECTIONS: u32 = 64;
 
-const ECDSA: Setup = Setup { certificate: Certificate::Ecdsa, resumption: false, connections: CONNECTIONS };
+const ECDSA: Setup =
+    Setup { certificate: Certificate::Ecdsa, resumption: false, connections: CONNECTIONS, patience: 10 };
 
 const fn full(
     name: &'static str,
@@ -309,7 +312,7 @@ const fn idle(name: &'static str, about: &'static str, connections: u32) -> Scen
     Scenario {
         name,
         about,
-        server: Setup { connections, ..ECDSA },
+        server: Setup { connections, patience: 600, ..ECDSA },
         warm_up: WarmUp::Handshakes(16),
         work: Work::Idle,
         rate: Rate::Unlimited,

@@ -52,6 +52,9 @@ pub(super) struct Comparison {
     /// The least and the greatest ratio of a round.
     pub(super) spread: Option<[f64; 2]>,
     pub(super) limited_by: Limit,
+    /// What each was limited by.
+    pub(super) levee_limited_by: Limit,
+    pub(super) peer_limited_by: Limit,
     /// Rounds in which both were measured; where there is no peer, those of Levee.
     pub(super) rounds: usize,
     /// Whether there are rounds enough, and the load was nowhere the limit.
@@ -63,10 +66,11 @@ pub(super) struct Comparison {
 pub(super) fn compare(levee: &[Measured], peer: &[Measured], better: Better) -> Comparison {
     let ratios: Vec<f64> =
         levee.iter().zip(peer).filter_map(|(levee, peer)| ratio(levee.value?, peer.value?, better)).collect();
-    let limited_by = match (limit(levee), limit(peer)) {
-        (one, None) | (None, one) => one.unwrap_or(Limit::NotApplicable),
-        (Some(Limit::Load), _) | (_, Some(Limit::Load)) => Limit::Load,
-        (Some(one), Some(other)) if one == other => one,
+    let limits = [limit(levee), limit(peer)];
+    let limited_by = match limits {
+        [one, Limit::NotApplicable] | [Limit::NotApplicable, one] => one,
+        [Limit::Load, _] | [_, Limit::Load] => Limit::Load,
+        [one, other] if one == other => one,
         _ => Limit::Neither,
     };
     let rounds = match (levee.is_empty(), peer.is_empty()) {
@@ -79,6 +83,8 @@ pub(super) fn compare(levee: &[Measured], peer: &[Measured], better: Better) -> 
         ratio: median(&ratios),
         spread: spread(&ratios),
         limited_by,
+        levee_limited_by: limits[0],
+        peer_limited_by: limits[1],
         rounds,
         quotable: rounds >= QUOTABLE && limited_by != Limit::Load,
         remark: remark(levee, peer),
@@ -95,15 +101,16 @@ fn ratio(levee: f64, peer: f64, better: Better) -> Option<f64> {
 }
 
 /// Who limited a server's runs, taken together.
-pub(super) fn limit(series: &[Measured]) -> Option<Limit> {
-    let busy: Vec<Busy> = series.iter().filter_map(|measured| measured.busy).collect();
-    let server = median(&busy.iter().map(|busy| busy.server).collect::<Vec<_>>())?;
-    let load = median(&busy.iter().map(|busy| busy.load).collect::<Vec<_>>())?;
-    Some(match (server >= FULL, load >= FULL) {
-        (true, _) => Limit::Server,
-        (false, true) => Limit::Load,
-        (false, false) => Limit::Neither,
-    })
+fn limit(series: &[Measured]) -> Limit {
+    let share = |of: fn(Busy) -> f64| {
+        median(&series.iter().filter_map(|measured| measured.busy).map(of).collect::<Vec<_>>())
+    };
+    match (share(|busy| busy.server), share(|busy| busy.load)) {
+        (Some(server), _) if server >= FULL => Limit::Server,
+        (_, Some(load)) if load >= FULL => Limit::Load,
+        (Some(_), Some(_)) => Limit::Neither,
+        _ => Limit::NotApplicable,
+    }
 }
 
 fn median_of(series: &[Measured]) -> Option<f64> {
@@ -111,7 +118,7 @@ fn median_of(series: &[Measured]) -> Option<f64> {
 }
 
 /// The value in the middle, or between the two there.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
+fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;

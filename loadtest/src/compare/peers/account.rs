@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use miette::{Context, IntoDiagnostic, miette};
+use miette::{IntoDiagnostic, miette};
 
 use crate::compare::network::SERVER_CPU;
 
@@ -54,9 +54,9 @@ pub(in crate::compare) fn memory_of_group(group: u32) -> miette::Result<u64> {
         if group_of(&stat) != Some(group) {
             continue;
         }
-        let rollup = fs::read_to_string(path.join("smaps_rollup")).into_diagnostic();
-        let rollup = rollup.wrap_err("cannot read a server's memory")?;
-        let status = fs::read_to_string(path.join("status")).into_diagnostic()?;
+        // One that has just ended has no memory to ask for.
+        let Ok(rollup) = fs::read_to_string(path.join("smaps_rollup")) else { continue };
+        let Ok(status) = fs::read_to_string(path.join("status")) else { continue };
         let keys = ["Pss", "Private_Hugetlb", "Shared_Hugetlb"];
         let kib: u64 = keys.iter().filter_map(|key| field(&rollup, key)).sum();
         bytes += (kib + field(&status, "VmPTE").unwrap_or(0)) << 10;
@@ -89,6 +89,13 @@ pub(in crate::compare) fn field(table: &str, key: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use nix::sys::signal::{Signal, killpg};
+    use nix::unistd::Pid;
+
     use super::*;
 
     #[test]
@@ -112,9 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_our_own_group_is_more_than_nothing() {
-        let group = u32::try_from(nix::unistd::getpgrp().as_raw()).unwrap();
-        assert!(memory_of_group(group).unwrap() > 1 << 20);
+    fn memory_is_that_of_a_whole_group() {
+        let script = "sleep 60 & sleep 60 & echo started; wait";
+        let mut shell =
+            Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        shell.stdout.as_mut().unwrap().read_exact(&mut [0; 7]).unwrap();
+        let of_three = memory_of_group(shell.id()).unwrap();
+        killpg(Pid::from_raw(shell.id().cast_signed()), Signal::SIGKILL).unwrap();
+        shell.wait().unwrap();
+        assert!(of_three > 3 * (64 << 10), "{of_three}");
         assert!(memory_of_group(u32::MAX).is_err());
     }
 }

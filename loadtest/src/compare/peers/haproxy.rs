@@ -32,6 +32,7 @@ fn text(setup: Setup, pem: &str, open_files: u64) -> String {
     // needs one.
     let clients = CLIENTS.max(u64::from(setup.connections) + 64).min(open_files.saturating_sub(OTHER_FILES));
     let limits = if 2 * clients + OTHER_FILES > open_files { "  no strict-limits\n" } else { "" };
+    let patience = setup.patience;
     format!(
         r"global
   nbthread 1
@@ -49,6 +50,8 @@ defaults
   maxconn {clients}
   http-reuse always
   timeout connect 5s
+  timeout http-request {patience}s
+  timeout http-keep-alive {patience}s
   timeout client 600s
   timeout server 600s
 
@@ -80,7 +83,8 @@ mod tests {
 
     #[test]
     fn files_are_asked_for_as_far_as_there_are_some() {
-        let setup = Setup { certificate: Certificate::Ecdsa, resumption: false, connections: 64 };
+        let setup =
+            Setup { certificate: Certificate::Ecdsa, resumption: false, connections: 64, patience: 10 };
         let few = text(setup, "a.pem", 20_000);
         assert!(few.contains("  maxconn 8000\n") && !few.contains("strict-limits"), "{few}");
         assert!(few.contains("cachesize 0\n") && few.contains("no-tls-tickets\n"), "{few}");

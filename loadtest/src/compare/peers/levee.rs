@@ -66,14 +66,15 @@ cache = true
 requests_per_connection = 1000000000
 
 [timeouts]
-request_head_ms = 600000
-keepalive_ms = 600000
+request_head_ms = {patience}000
+keepalive_ms = {patience}000
 shutdown_ms = 100
 
 [diagnostics]
 cycles = true
 "#,
         prefix = lab.network.prefix(),
+        patience = setup.patience,
         chain = chain.display(),
         key = key.display(),
     )

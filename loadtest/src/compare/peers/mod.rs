@@ -173,16 +173,15 @@ impl Server {
         Ok(self.process.ended()?.is_none())
     }
 
-    /// Ends it. What Levee says of its time, and an error of another kind if it says that something is wrong.
+    /// Ends it: what Levee says of its time, or what is wrong with how it ended.
     pub(super) fn stop(mut self) -> miette::Result<Result<Option<levee::Account>, String>> {
-        let status = self.process.stop()?;
-        if self.peer != Peer::Levee {
-            return Ok(Ok(None));
-        }
-        if !status.success() {
-            return Ok(Err(format!("Levee ended with {status}: {}", self.process.last_words())));
-        }
-        Ok(levee::Account::read(&self.process.output()).map(Some))
+        let reason = match (self.process.stop()?, self.peer) {
+            (None, _) => format!("{} did not end when it was asked to", self.peer.name()),
+            (Some(status), Peer::Levee) if !status.success() => format!("Levee ended with {status}"),
+            (Some(_), Peer::Levee) => return Ok(levee::Account::read(&self.process.output()).map(Some)),
+            (Some(_), Peer::Nginx | Peer::Haproxy) => return Ok(Ok(None)),
+        };
+        Ok(Err(format!("{reason}: {}", self.process.last_words())))
     }
 }
 

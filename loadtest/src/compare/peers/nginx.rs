@@ -48,8 +48,8 @@ http {{
   sendfile on;
   tcp_nopush on;
   keepalive_requests 1000000000;
-  keepalive_timeout 600s;
-  client_header_timeout 600s;
+  keepalive_timeout {patience}s;
+  client_header_timeout {patience}s;
   client_body_temp_path {state}/body;
   open_file_cache max=1000 inactive=600s;
   proxy_cache_path {state}/cache keys_zone=cache:16m inactive=600s use_temp_path=off;
@@ -88,6 +88,7 @@ http {{
   }}
 }}
 ",
+        patience = setup.patience,
         cpus = 1 << SERVER_CPU,
         files = lab.open_files,
         pid = lab.file("nginx.pid").display(),
