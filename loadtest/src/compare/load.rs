@@ -9,6 +9,7 @@ use miette::{Context, IntoDiagnostic};
 
 use super::certificates::HOST;
 use super::lab::{Lab, Link};
+use super::measure::Failure;
 use super::network::{LOAD, LOAD_CPU, ORIGIN, Place, SERVER};
 use super::process::Process;
 use super::rows::{Scenario, Setup, Version, WarmUp, Work};
@@ -148,19 +149,21 @@ impl Load {
         Ok(Self { process, summary, patience })
     }
 
-    /// Waits for its end: what it found out, or what it said when it could not.
-    pub(super) fn finish(mut self, lab: &Lab) -> miette::Result<Result<Summary, String>> {
+    /// Waits for its end, and reads what it found out.
+    pub(super) fn finish(mut self, lab: &Lab) -> Result<Summary, Failure> {
         let reason = match self.process.wait(self.patience, &lab.interrupt)? {
             Some(status) if status.success() => None,
             Some(status) => Some(format!("the load ended with {status}")),
             None => Some("the load did not end".to_owned()),
         };
         if let Some(reason) = reason {
-            return Ok(Err(format!("{reason}: {}", self.process.last_words())));
+            return Err(Failure::Run(format!("{reason}: {}", self.process.last_words())));
         }
         let text =
             fs::read_to_string(&self.summary).into_diagnostic().wrap_err("the load left no summary")?;
-        serde_json::from_str(&text).map(Ok).into_diagnostic().wrap_err("the load's summary is not one")
+        let summary =
+            serde_json::from_str(&text).into_diagnostic().wrap_err("the load's summary is not one")?;
+        Ok(summary)
     }
 }
 

@@ -31,13 +31,31 @@ pub(super) struct ServerTime {
     units: f64,
 }
 
-/// Why a run has no observation.
-#[derive(Clone, Debug)]
-pub(super) enum Missing {
+/// Why there is no observation.
+#[derive(Debug)]
+pub(super) enum Failure {
     /// The server, or this machine, is not made for it.
     Cannot(String),
-    /// It should have been there: the comparison fails in the end.
-    Failed(String),
+    /// It should have been there: the comparison goes on, and fails in the end.
+    Run(String),
+    /// Nothing can be measured any more: a server does not start, somebody interrupted.
+    Fatal(miette::Report),
+}
+
+impl Failure {
+    /// For people.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Cannot(reason) | Self::Run(reason) => reason.clone(),
+            Self::Fatal(report) => report.to_string(),
+        }
+    }
+}
+
+impl From<miette::Report> for Failure {
+    fn from(report: miette::Report) -> Self {
+        Self::Fatal(report)
+    }
 }
 
 /// Connections of the server that memory is compared to.
@@ -49,52 +67,39 @@ const PACE: u32 = 2_000;
 /// For idle connections to settle, before memory is read.
 const SETTLE: Duration = Duration::from_secs(4);
 
+/// Share of the idle connections that must stand when memory is read.
+const ENOUGH: f64 = 0.99;
+
 /// Tries of the first contact.
 const TRIES: u32 = 3;
 
 /// Measures `scenario` with `peer` at this rate.
-///
-/// # Errors
-/// What makes all further measuring useless: a server that does not start, an interrupt.
 pub(super) fn measure(
     lab: &Lab,
     peer: Peer,
     scenario: &Scenario,
     time: Duration,
     rate: Option<f64>,
-) -> miette::Result<Result<Observation, Missing>> {
+) -> Result<Observation, Failure> {
     if let Some(reason) = peer.cannot(lab, scenario.work, scenario.server) {
-        return Ok(Err(Missing::Cannot(reason)));
+        return Err(Failure::Cannot(reason));
     }
-    let observed = match scenario.work {
-        Work::Idle => idle(lab, peer, scenario)?,
-        _ => busy(lab, peer, scenario, Amount::For(time, rate))?,
-    };
-    Ok(observed.map_err(Missing::Failed))
+    match scenario.work {
+        Work::Idle => idle(lab, peer, scenario),
+        _ => busy(lab, peer, scenario, Amount::For(time, rate)),
+    }
 }
 
-fn busy(
-    lab: &Lab,
-    peer: Peer,
-    scenario: &Scenario,
-    amount: Amount,
-) -> miette::Result<Result<Observation, String>> {
-    let (mut server, warm_up) = match start(lab, peer, scenario, scenario.server)? {
-        Ok(started) => started,
-        Err(reason) => return Ok(Err(reason)),
-    };
+fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Observation, Failure> {
+    let (mut server, warm_up) = start(lab, peer, scenario, scenario.server)?;
     let meter = Meter::start()?;
-    let summary = Load::start(lab, scenario, amount)?.finish(lab)?;
+    let summary = Load::start(lab, scenario, amount)?.finish(lab);
     let busy = meter.busy()?;
-    let alive = server.is_running()?;
-    let account = server.stop()?;
-    let (summary, account) = match (summary, account) {
-        (Ok(summary), Ok(account)) if alive => (summary, account),
-        (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
-        _ => return Ok(Err(format!("{} ended during the run", peer.name()))),
-    };
+    // A server that is gone explains what the load says better than the load.
+    server.check()?;
+    let summary = summary?;
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
-    let server = match account {
+    let server = match server.stop()? {
         // Levee counts from its start: the warm-up is in its sum, and so among the units.
         Some(account) => ServerTime {
             busy: account.busy(),
@@ -110,44 +115,35 @@ fn busy(
         },
     };
     let resumes = matches!(scenario.work, Work::Handshake { mode: "resume", .. });
-    Ok(Ok(Observation { resumes, summary, server: Some(server), bytes_per_connection: None }))
+    Ok(Observation { resumes, summary, server: Some(server), bytes_per_connection: None })
 }
 
 /// Memory of a server with many idle connections, against the same server made for few and just started.
-fn idle(lab: &Lab, peer: Peer, scenario: &Scenario) -> miette::Result<Result<Observation, String>> {
-    let connections = scenario.server.connections;
-    let few = Setup { connections: FEW, ..scenario.server };
+fn idle(lab: &Lab, peer: Peer, scenario: &Scenario) -> Result<Observation, Failure> {
     let before = kernel_memory()?;
-    let server = match start(lab, peer, scenario, few)? {
-        Ok((server, _)) => server,
-        Err(reason) => return Ok(Err(reason)),
-    };
+    let (server, _) = start(lab, peer, scenario, Setup { connections: FEW, ..scenario.server })?;
     let small = footprint(&server, before)?;
-    if let Err(reason) = server.stop()? {
-        return Ok(Err(reason));
-    }
+    server.stop()?;
 
+    let connections = scenario.server.connections;
     let before = kernel_memory()?;
-    let server = match start(lab, peer, scenario, scenario.server)? {
-        Ok((server, _)) => server,
-        Err(reason) => return Ok(Err(reason)),
-    };
+    let (mut server, _) = start(lab, peer, scenario, scenario.server)?;
     let made = Duration::from_secs(u64::from(2 * connections / PACE));
     let amount = Amount::For(made + 2 * SETTLE, Some(f64::from(PACE)));
     let load = Load::start(lab, scenario, amount)?;
     lab.interrupt.sleep(made + SETTLE)?;
+    server.check()?;
     let large = footprint(&server, before)?;
     let summary = load.finish(lab)?;
-    let stopped = server.stop()?;
-    let summary = match (summary, stopped) {
-        (Ok(summary), Ok(_)) => summary,
-        (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
-    };
-    if summary.load.open < u64::from(connections) {
-        return Ok(Err(format!("only {} of {connections} connections stood", summary.load.open)));
+    server.stop()?;
+
+    #[expect(clippy::cast_precision_loss, reason = "connections of a machine are far below 2^52")]
+    let stood = summary.load.open as f64;
+    if stood < ENOUGH * f64::from(connections) {
+        return Err(Failure::Run(format!("only {stood} of {connections} connections stood")));
     }
-    let bytes = (large - small) / f64::from(connections);
-    Ok(Ok(Observation { resumes: false, summary, server: None, bytes_per_connection: Some(bytes) }))
+    let bytes = (large - small) / stood;
+    Ok(Observation { resumes: false, summary, server: None, bytes_per_connection: Some(bytes) })
 }
 
 /// Bytes of a server's processes, and of what the kernel has had to keep since before it started.
@@ -157,21 +153,19 @@ fn footprint(server: &Server, kernel_before: u64) -> miette::Result<f64> {
 }
 
 /// Starts a server and warms it up, which also shows that it answers over TLS.
-fn start(
-    lab: &Lab,
-    peer: Peer,
-    scenario: &Scenario,
-    setup: Setup,
-) -> miette::Result<Result<(Server, Summary), String>> {
-    let server = peer.start(lab, setup)?;
-    let mut reason = String::new();
-    for _ in 0..TRIES {
-        match Load::warm_up(lab, scenario)?.finish(lab)? {
-            Ok(summary) => return Ok(Ok((server, summary))),
-            Err(said) => reason = said,
+fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> Result<(Server, Summary), Failure> {
+    let mut server = peer.start(lab, setup)?;
+    let mut tries = 1;
+    loop {
+        match Load::warm_up(lab, scenario)?.finish(lab) {
+            Ok(summary) => return Ok((server, summary)),
+            Err(Failure::Run(_)) if tries < TRIES => tries += 1,
+            Err(failure) => {
+                server.check()?;
+                return Err(failure);
+            }
         }
     }
-    Ok(Err(format!("{} does not answer as it should: {reason}", peer.name())))
 }
 
 impl ServerTime {

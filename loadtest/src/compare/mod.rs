@@ -33,20 +33,18 @@ use std::time::Duration;
 use miette::miette;
 
 use lab::{Lab, Link};
-use measure::{Missing, Observation, measure};
+use measure::{Failure, Observation, measure};
 use output::{Files, Place, Results};
 pub use peers::Peer;
 use rows::{Figure, PACE, Rate, SCENARIOS, Scenario};
 use verdict::{Busy, Measured, QUOTABLE};
 
 /// What to compare, and how thoroughly.
-///
-/// By itself one round of three seconds for each row: a first look of some ten minutes. What is quoted takes
-/// `--rounds 5 --seconds 5` at least, on a machine that does nothing else.
 #[derive(clap::Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Options {
-    /// Rounds, each with every row and server.
+    /// Rounds, each with every row and server: one is a look, of some ten minutes for all rows; what is quoted takes
+    /// five, on a machine that does nothing else.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
     /// Seconds of a run.
@@ -189,16 +187,19 @@ impl Judge<'_> {
                 let rate = match rate(scenario.rate, peer, &paces) {
                     Ok(rate) => rate,
                     Err(reason) => {
-                        self.take(lab.link, scenario, peer, None, Err(Missing::Cannot(reason)));
+                        self.take(lab.link, scenario, peer, None, Err(Failure::Cannot(reason)));
                         continue;
                     }
                 };
-                let outcome = measure(lab, peer, scenario, time, rate).inspect_err(|_| eprintln!())?;
-                match &outcome {
-                    Ok(observation) if scenario.name == PACE => {
-                        paces.insert(peer, observation.summary.load.per_second);
+                let outcome = match measure(lab, peer, scenario, time, rate) {
+                    Err(Failure::Fatal(report)) => {
+                        eprintln!();
+                        return Err(report);
                     }
-                    _ => {}
+                    outcome => outcome,
+                };
+                if let (Ok(observation), PACE) = (&outcome, scenario.name) {
+                    paces.insert(peer, observation.summary.load.per_second);
                 }
                 self.take(lab.link, scenario, peer, rate, outcome);
             }
@@ -213,18 +214,18 @@ impl Judge<'_> {
         scenario: &'static Scenario,
         peer: Peer,
         rate: Option<f64>,
-        outcome: Result<Observation, Missing>,
+        outcome: Result<Observation, Failure>,
     ) {
         match &outcome {
-            Ok(observation) => eprintln!("{}", brief(scenario, observation)),
-            Err(Missing::Cannot(reason)) => eprintln!("{reason}"),
-            Err(Missing::Failed(reason)) => eprintln!("FAILED: {reason}"),
-        }
-        if let Err(Missing::Failed(_)) = outcome {
-            self.failed += 1;
-        }
-        if let Ok(observation) = &outcome {
-            self.place.machine = observation.summary.machine.clone();
+            Ok(observation) => {
+                eprintln!("{}", brief(scenario, observation));
+                self.place.machine = observation.summary.machine.clone();
+            }
+            Err(Failure::Cannot(reason)) => eprintln!("{reason}"),
+            Err(failure) => {
+                eprintln!("FAILED: {}", failure.reason());
+                self.failed += 1;
+            }
         }
         for &figure in scenario.figures {
             self.results.add(link, scenario, figure, peer, measured(&outcome, figure, rate));
@@ -246,11 +247,13 @@ fn rate(rate: Rate, peer: Peer, paces: &BTreeMap<Peer, f64>) -> Result<Option<f6
 }
 
 /// What an outcome says of one row.
-fn measured(outcome: &Result<Observation, Missing>, figure: Figure, rate: Option<f64>) -> Measured {
+fn measured(outcome: &Result<Observation, Failure>, figure: Figure, rate: Option<f64>) -> Measured {
     let observation = match outcome {
         Ok(observation) => observation,
-        Err(Missing::Cannot(reason) | Missing::Failed(reason)) => {
-            return Measured { remark: Some(reason.clone()), ..Measured::default() };
+        Err(failure) => {
+            // A line of a table has room for the first of what may be many.
+            let remark = failure.reason().lines().next().map(str::to_owned);
+            return Measured { remark, ..Measured::default() };
         }
     };
     let server = observation.server.filter(|_| figure.is_capacity());

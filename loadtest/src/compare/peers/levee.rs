@@ -104,8 +104,9 @@ impl Account {
     /// Reads it off the last line of its kind.
     pub(super) fn read(output: &str) -> Result<Self, String> {
         let line = output.lines().rev().find(|line| line.starts_with('{') && line.contains("\"leaks\""));
-        let line = line.ok_or_else(|| "Levee gave no account when it ended".to_owned())?;
-        serde_json::from_str(line).map_err(|error| format!("Levee's account is not as expected: {error}"))
+        let line = line.ok_or_else(|| "gave no account when it ended".to_owned())?;
+        serde_json::from_str(line)
+            .map_err(|error| format!("gave an account that is not as expected: {error}"))
     }
 
     /// Seconds in which it had something to do.

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use miette::{Context, IntoDiagnostic, miette};
 
 use super::lab::{Lab, Link};
+use super::measure::Failure;
 use super::network::{LOAD_CPU, ORIGIN, Place, SERVER, SERVER_CPU, Stack};
 use super::process::{Process, run};
 use super::rows::{Setup, Work};
@@ -168,20 +169,30 @@ impl Server {
         account::memory_of_group(self.process.id())
     }
 
-    /// Whether it still runs, as it should.
-    pub(super) fn is_running(&mut self) -> miette::Result<bool> {
-        Ok(self.process.ended()?.is_none())
+    /// Whether it still runs.
+    pub(super) fn check(&mut self) -> Result<(), Failure> {
+        match self.process.ended()? {
+            Some(status) => Err(self.failure(&format!("ended with {status} in the middle"))),
+            None => Ok(()),
+        }
     }
 
-    /// Ends it: what Levee says of its time, or what is wrong with how it ended.
-    pub(super) fn stop(mut self) -> miette::Result<Result<Option<levee::Account>, String>> {
+    /// Ends it, and returns what Levee says of its time.
+    pub(super) fn stop(mut self) -> Result<Option<levee::Account>, Failure> {
         let reason = match (self.process.stop()?, self.peer) {
-            (None, _) => format!("{} did not end when it was asked to", self.peer.name()),
-            (Some(status), Peer::Levee) if !status.success() => format!("Levee ended with {status}"),
-            (Some(_), Peer::Levee) => return Ok(levee::Account::read(&self.process.output()).map(Some)),
-            (Some(_), Peer::Nginx | Peer::Haproxy) => return Ok(Ok(None)),
+            (None, _) => "did not end when it was asked to".to_owned(),
+            (Some(status), Peer::Levee) if !status.success() => format!("ended with {status}"),
+            (Some(_), Peer::Levee) => match levee::Account::read(&self.process.output()) {
+                Ok(account) => return Ok(Some(account)),
+                Err(reason) => reason,
+            },
+            (Some(_), Peer::Nginx | Peer::Haproxy) => return Ok(None),
         };
-        Ok(Err(format!("{reason}: {}", self.process.last_words())))
+        Err(self.failure(&reason))
+    }
+
+    fn failure(&self, reason: &str) -> Failure {
+        Failure::Run(format!("{} {reason}: {}", self.peer.name(), self.process.last_words()))
     }
 }
 
