@@ -4,20 +4,21 @@
 #   PREFIX-client            PREFIX-proxy              PREFIX-origin
 #   c0 10.9.1.2/24 -------- lv-client  lv-origin -------- o0 10.9.2.2/24
 #
-#   network.sh up PREFIX      makes them (after removing what an earlier run left)
-#   network.sh down PREFIX    ends the processes in them and removes them
+#   network.sh up PREFIX [wire]   makes them (after removing what an earlier run left)
+#   network.sh down PREFIX        ends the processes in them and removes them
 #
-# DPDK owns lv-client and lv-origin: the kernel has no address there, or it would answer the SYNs that are
-# meant for Levee. Offloads are off at all ends, or frames would come to DPDK with unfinished checksums and
+# With `wire`, c0 and lv-client are not one link: their other ends are w-client and w-proxy in PREFIX-wire,
+# for `levee-load wire` to join.
+#
+# DPDK owns lv-client, lv-origin and the wire's ends: the kernel has no address there, or it would answer the
+# SYNs that are meant for Levee. Offloads are off at all ends, or frames would come to DPDK with unfinished checksums and
 # longer than the link allows.
 set -euo pipefail
 
-link() { # NAMESPACE DEVICE ADDRESS PROXY-DEVICE
-  local client=$prefix-$1 proxy=$prefix-proxy
-  ip link add "$2" netns "$client" type veth peer name "$4" netns "$proxy"
-  silence "$client" "$2"
-  silence "$proxy" "$4"
-  ip -n "$client" address add "$3" dev "$2"
+link() { # NAMESPACE DEVICE NAMESPACE DEVICE
+  ip link add "$2" netns "$prefix-$1" type veth peer name "$4" netns "$prefix-$3"
+  silence "$prefix-$1" "$2"
+  silence "$prefix-$3" "$4"
 }
 
 silence() { # NAMESPACE DEVICE
@@ -28,17 +29,24 @@ silence() { # NAMESPACE DEVICE
 
 up() {
   down
-  for place in client proxy origin; do
+  for place in client proxy origin $wire; do
     ip netns add "$prefix-$place"
     ip -n "$prefix-$place" link set lo up
   done
-  link client c0 10.9.1.2/24 lv-client
-  link origin o0 10.9.2.2/24 lv-origin
+  if [ "$wire" ]; then
+    link client c0 wire w-client
+    link wire w-proxy proxy lv-client
+  else
+    link client c0 proxy lv-client
+  fi
+  link origin o0 proxy lv-origin
+  ip -n "$prefix-client" address add 10.9.1.2/24 dev c0
+  ip -n "$prefix-origin" address add 10.9.2.2/24 dev o0
 }
 
 down() {
   local place pids
-  for place in client proxy origin; do
+  for place in client proxy origin wire; do
     [ -e "/run/netns/$prefix-$place" ] || continue
     pids=$(ip netns pids "$prefix-$place")
     [ -z "$pids" ] || kill -KILL $pids 2>/dev/null || true
@@ -47,13 +55,13 @@ down() {
 }
 
 usage() {
-  echo "usage: network.sh up|down PREFIX" >&2
+  echo "usage: network.sh up PREFIX [wire] | down PREFIX" >&2
   exit 2
 }
 
-[ $# -eq 2 ] || usage
-prefix=$2
-case $1 in
-  up | down) "$1" ;;
+[ $# -ge 2 ] || usage
+prefix=$2 wire=${3-}
+case "$1 $wire" in
+  "up " | "up wire" | "down ") "$1" ;;
   *) usage ;;
 esac

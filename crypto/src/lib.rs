@@ -26,6 +26,7 @@ mod key;
 mod queue;
 mod random;
 mod rustcrypto;
+mod verify;
 
 pub use aead::{
     Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, SoftwareAead,
@@ -41,6 +42,7 @@ pub use job::{
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;
 pub use rustcrypto::RustCrypto;
+pub use verify::verify;
 
 #[cfg(test)]
 mod test_keys;

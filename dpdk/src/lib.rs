@@ -24,12 +24,14 @@
 //! | `eal` | the [`Eal`] token, worker threads |
 //! | `log` | where DPDK's log lines go |
 //! | `mempool`, `mbuf`, `chain` | [`Pool`], one segment, [`Chain`] |
+//! | `cable` | [`cable()`]: two ports joined by rings |
 //! | `port`, `offloads`, `queue` | [`Port`]: asked and granted; [`RxQueue`], [`TxQueue`]: bursts |
 //! | `flow` | [`Rss`]: which queue a flow reaches |
 //! | `ring` | lcore to lcore |
 //! | `crypto` | cryptodev: [`crypto::Device`], [`crypto::QueuePair`] |
 //! | `clock` | [`Clock`] |
 
+mod cable;
 mod chain;
 mod clock;
 pub mod crypto;
@@ -44,6 +46,7 @@ mod port;
 mod queue;
 mod ring;
 
+pub use cable::cable;
 pub use chain::Chain;
 pub use clock::Clock;
 pub use eal::{Eal, Worker};

@@ -203,7 +203,8 @@ impl Port {
         self.0.id
     }
 
-    /// The port's Ethernet address.
+    /// The port's Ethernet address; for a device without one, as `net_ring`, a locally administered one
+    /// made from the port's number.
     ///
     /// # Errors
     /// The driver does not know it.
@@ -213,7 +214,13 @@ impl Port {
             // SAFETY: a place for six bytes.
             unsafe { sys::rte_eth_macaddr_get(id, &mut mac) }
         })?;
-        Ok(mac.addr_bytes)
+        match mac.addr_bytes {
+            [0, 0, 0, 0, 0, 0] => {
+                let [high, low] = self.0.id.to_be_bytes();
+                Ok([2, 0, 0, 0, high, low])
+            }
+            address => Ok(address),
+        }
     }
 
     /// What the device says about itself.

@@ -4,8 +4,10 @@
 use std::env;
 use std::path::PathBuf;
 
-/// The libraries that the allowed functions live in; drivers are plug-ins, loaded at run time.
-const LIBRARIES: [&str; 8] = ["eal", "mbuf", "mempool", "ethdev", "cryptodev", "ring", "kvargs", "net"];
+/// The libraries that the allowed functions live in. Drivers are plug-ins, loaded at run time, but for the
+/// one that makes ports of rings by a call of its own.
+const LIBRARIES: [&str; 9] =
+    ["eal", "mbuf", "mempool", "ethdev", "cryptodev", "ring", "kvargs", "net", "net_ring"];
 
 /// What `levee-dpdk` calls, as regular expressions. No more: some static inlines of the headers do not
 /// compile on their own.
@@ -18,7 +20,7 @@ const FUNCTIONS: [&str; 14] = [
     "rte_(dev_probe|eal_init|get_main_lcore|get_tsc_hz|rdtsc|strerror|thread_(un)?register)",
     "rte_eth_dev_(adjust_nb_rx_tx_desc|close|configure|get_mtu|get_name_by_port|get_port_by_name|info_get)",
     "rte_eth_dev_(rss_hash_conf_get|rss_reta_query|rss_reta_update|socket_id|start|stop)",
-    "rte_eth_(find_next|link_get_nowait|macaddr_get|promiscuous_enable|stats_get)",
+    "rte_eth_(find_next|from_rings|link_get_nowait|macaddr_get|promiscuous_enable|stats_get)",
     "rte_eth_(rx_burst|rx_queue_setup|tx_burst|tx_prepare|tx_queue_setup)",
     "rte_log_set_global_level",
     "rte_(mbuf_dynflag_register_bitnum|mempool_in_use_count)",

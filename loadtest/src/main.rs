@@ -1,13 +1,13 @@
-//! `levee-load`: the peers that Levee is shown and measured with.
+//! `levee-load`: load, attacks, and the peers that Levee is shown and measured with.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::{compare, origin};
+use levee_loadtest::{compare, handshake, http, nic, origin, paper, wire};
 use miette::{Context, IntoDiagnostic};
 
-/// Peers to show and measure Levee with.
+/// Load and attacks for one's own laboratory, and peers to measure with.
 #[derive(Parser)]
 #[command(name = "levee-load", version, about)]
 struct Arguments {
@@ -17,16 +17,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Compare(compare::Options),
+    Handshake(Box<handshake::command::Options>),
+    Http(Box<http::command::Options>),
+    Nic(nic::Options),
     /// Serve deterministic bodies over plain HTTP/1.1, as a backend to put Levee in front of.
     Origin(origin::Options),
-    /// Measure Levee, nginx and HAProxy in turn, side by side.
-    Compare(compare::Options),
+    /// Make two papers' tables again: encrypted transfer (a), copying (b), the cost of handshakes (c).
+    Paper(paper::Options),
+    /// Join two links, and lose, delay, reorder and damage what passes.
+    Wire(wire::Options),
 }
 
 fn main() -> miette::Result<()> {
     match Arguments::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Handshake(options) => handshake::command::command(&options),
+        Command::Http(options) => http::command::command(&options),
+        Command::Nic(options) => nic::command(&options),
         Command::Origin(options) => serve(options).map(|never| match never {}),
+        Command::Paper(options) => paper::run(&options).map(drop),
+        Command::Wire(options) => wire::run(&options),
     }
 }
 

@@ -19,6 +19,7 @@
 //! It does not defend itself: it is a backend, reached through Levee or from the same machine.
 
 mod exchange;
+pub mod party;
 mod request;
 mod site;
 #[cfg(test)]

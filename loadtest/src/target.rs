@@ -1,5 +1,6 @@
 //! Where load may be sent: a laboratory's addresses, and no others.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
@@ -49,6 +50,12 @@ impl Target {
     #[must_use]
     pub const fn ip(self) -> IpAddr {
         IpAddr::V4(*self.0.ip())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -3,6 +3,7 @@
 use levee_buf::Memory;
 use levee_tcp::{Checksums, Output, Stack};
 
+use crate::cycles::{Stage, Watch};
 use crate::session::{Now, Sessions};
 
 /// A stack, its sessions, and the frames that wait to be sent.
@@ -39,8 +40,9 @@ impl<M: Memory> Host<M> {
     }
 
     /// Does what there is to do at `now`. `drained`: the receive bursts were read empty, so that waiting for
-    /// more jobs to batch would be waiting for nothing. `may_send`: the devices take frames.
-    pub(crate) fn turn(&mut self, now: Now, drained: bool, may_send: bool) {
+    /// more jobs to batch would be waiting for nothing. `may_send`: the devices take frames. `watch` is told
+    /// after each stage.
+    pub(crate) fn turn(&mut self, now: Now, drained: bool, may_send: bool, watch: &mut dyn Watch) {
         let Self { stack, sessions, output, turns_waited } = self;
         sessions.start_turn(now);
         if stack.deadline().is_some_and(|due| due <= now.instant) {
@@ -50,20 +52,25 @@ impl<M: Memory> Host<M> {
             sessions.on_ready(id, ready, stack);
         }
         sessions.run_touched(stack);
+        watch.lap(Stage::Sessions);
         *turns_waited = if sessions.jobs() == 0 { 0 } else { *turns_waited + 1 };
         if drained || sessions.jobs() >= JOBS || *turns_waited >= TURNS {
             *turns_waited = 0;
             sessions.run_engine(stack);
         }
+        watch.lap(Stage::Engine);
         sessions.run_aead(stack);
+        watch.lap(Stage::Aead);
         if sessions.next_deadline_ns().is_some_and(|due| due <= now.instant.0) {
             sessions.run_deadlines(stack);
         }
         sessions.run_cache(stack);
         sessions.run_touched(stack);
+        watch.lap(Stage::Sessions);
         if may_send {
             stack.emit(now.instant, sessions, output);
         }
+        watch.lap(Stage::TcpOut);
     }
 
     /// Frames that wait to be sent.

@@ -29,74 +29,185 @@ use seed::Seed;
 ///
 /// # Errors
 /// What could not be started; a worker that died; anything that did not come back.
-pub fn run(mut config: Config) -> miette::Result<()> {
+pub fn run(config: Config) -> miette::Result<()> {
     start_log(&config);
-    let offers = seed::offers(&config)?;
-    let keys: Arc<[_]> = config.certificates.drain(..).map(|certificate| certificate.key).collect();
-    let config = Arc::new(config);
+    let told = Told::new(&config);
+    let mut plane = ControlPlane::new(&config, told.published.clone(), told.events.clone())?;
     let eal = start_eal(&config)?;
-    let workers = config.workers.lcores.len();
-    let pools =
-        (0..workers).map(|worker| create_pool(&eal, &config, worker)).collect::<miette::Result<Vec<_>>>()?;
-    let mut devices = Devices::open(&eal, &config, &pools)?;
-    let mut ports = start_ports(&eal, &config, &pools)?;
-    let control = Arc::new(Control::default());
-    let published: Vec<_> = (0..workers).map(|_| Arc::new(Published::default())).collect();
-    let events: Vec<_> = match config.log.access.is_some() || config.tls.keylog.is_some() {
-        true => (0..workers).map(|_| Arc::new(ArrayQueue::new(EVENTS))).collect(),
-        false => Vec::new(),
-    };
-    let mut plane = ControlPlane::new(&config, published.clone(), events.clone())?;
-    let secret = random()?;
-    let time = Time { clock: Clock::new(&eal), started_unix_ms: unix_ms() };
-    let mut mates = mesh(&eal, workers)?;
-    let alive = Arc::new(AtomicUsize::new(workers));
-    let mut threads = Vec::with_capacity(workers);
-    for (worker, &cpu) in config.workers.lcores.iter().enumerate().rev() {
-        let number = u16::try_from(worker).into_diagnostic()?;
-        let seed = Seed {
-            config: Arc::clone(&config),
-            keys: Arc::clone(&keys),
-            offers: offers.clone(),
-            interfaces: ports
-                .iter()
-                .zip(&config.ports)
-                .map(|(port, config)| port.interface(config))
-                .collect(),
-            memory: pools[worker].clone(),
-            queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
-            crypto: devices.pairs_of(worker),
-            steering: Steering::new(number, rules(&ports, workers)),
-            log: events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
-            time,
-            secret,
+    let running = Running::with(&eal, config, told)?;
+    plane.watch(|| running.lost_a_worker());
+    let outcome = running.stop()?;
+    plane.write_events();
+    outcome.say()
+}
+
+/// Workers that serve, on threads of their own.
+pub struct Running {
+    control: Arc<Control>,
+    /// Workers that have not returned.
+    alive: Arc<AtomicUsize>,
+    threads: Vec<levee_dpdk::Worker<miette::Result<Report>>>,
+    ports: Vec<Started>,
+    devices: Devices,
+    pools: Vec<Pool>,
+}
+
+/// What [`Running::stop`] found.
+pub struct Outcome {
+    /// What the workers did.
+    pub report: Report,
+    /// Packet memory that did not come back.
+    pub leaks: Usage,
+}
+
+impl Running {
+    /// Serves as `config` says, on the ports that EAL was given.
+    ///
+    /// # Errors
+    /// What could not be started.
+    pub fn start(eal: &Eal, config: Config) -> miette::Result<Self> {
+        let told = Told::new(&config);
+        Self::with(eal, config, told)
+    }
+
+    fn with(eal: &Eal, mut config: Config, told: Told) -> miette::Result<Self> {
+        let offers = seed::offers(&config)?;
+        let keys: Arc<[_]> = config.certificates.drain(..).map(|certificate| certificate.key).collect();
+        let config = Arc::new(config);
+        let workers = config.workers.lcores.len();
+        let pools = (0..workers)
+            .map(|worker| create_pool(eal, &config, worker))
+            .collect::<miette::Result<Vec<_>>>()?;
+        let mut running = Self {
+            control: Arc::new(Control::default()),
+            alive: Arc::new(AtomicUsize::new(workers)),
+            threads: Vec::with_capacity(workers),
+            devices: Devices::open(eal, &config, &pools)?,
+            ports: start_ports(eal, &config, &pools)?,
+            pools,
         };
-        let (control, published, alive) =
-            (Arc::clone(&control), Arc::clone(&published[worker]), Arc::clone(&alive));
-        let mates = mates.pop().unwrap_or_default();
+        let secret = random()?;
+        let time = Time { clock: Clock::new(eal), started_unix_ms: unix_ms() };
+        let mut mates = mesh(eal, workers)?;
+        for (worker, &cpu) in config.workers.lcores.iter().enumerate().rev() {
+            let number = u16::try_from(worker).into_diagnostic()?;
+            let ports = &mut running.ports;
+            let seed = Seed {
+                config: Arc::clone(&config),
+                keys: Arc::clone(&keys),
+                offers: offers.clone(),
+                interfaces: ports
+                    .iter()
+                    .zip(&config.ports)
+                    .map(|(port, config)| port.interface(config))
+                    .collect(),
+                memory: running.pools[worker].clone(),
+                queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
+                crypto: running.devices.pairs_of(worker),
+                steering: Steering::new(number, rules(ports, workers)),
+                log: told.events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
+                time,
+                secret,
+            };
+            running.spawn(eal, worker, cpu.into(), seed, mates.pop().unwrap_or_default(), &told)?;
+        }
+        announce(&config, &running.ports);
+        Ok(running)
+    }
+
+    fn spawn(
+        &mut self,
+        eal: &Eal,
+        worker: usize,
+        cpu: usize,
+        seed: Seed,
+        mates: Vec<Option<Mate>>,
+        told: &Told,
+    ) -> miette::Result<()> {
+        let (control, alive) = (Arc::clone(&self.control), Arc::clone(&self.alive));
+        let published = Arc::clone(&told.published[worker]);
         let body = move || {
             let guard = Leaving { alive, control: Arc::clone(&control) };
             let report = seed.grow(mates, control, published).map(Worker::run);
             drop(guard);
             report
         };
-        let name = format!("levee-worker-{worker}");
-        threads.push(eal.launch(usize::from(cpu), &name, body).into_diagnostic()?);
+        self.threads.push(eal.launch(cpu, &format!("levee-worker-{worker}"), body).into_diagnostic()?);
+        Ok(())
     }
-    announce(&config, &ports);
-    plane.watch(|| alive.load(Ordering::Relaxed) < workers);
-    control.stop.store(true, Ordering::Relaxed);
-    let mut total = Report::default();
-    for thread in threads {
-        let report = thread.join().map_err(|_| miette!("a worker panicked"))?;
-        total.merge(&report?);
+
+    /// Whether a worker has returned though none was told to.
+    fn lost_a_worker(&self) -> bool {
+        self.alive.load(Ordering::Relaxed) < self.threads.len()
     }
-    plane.write_events();
-    drop(devices);
-    for port in ports {
-        port.port.close().map_err(|_| miette!("a port is still in use"))?;
+
+    /// Has the workers finish what is under way, and closes devices and ports.
+    ///
+    /// # Errors
+    /// A worker that died, a port that is still in use.
+    pub fn stop(self) -> miette::Result<Outcome> {
+        self.control.stop.store(true, Ordering::Relaxed);
+        let mut report = Report::default();
+        for thread in self.threads {
+            let part = thread.join().map_err(|_| miette!("a worker panicked"))?;
+            report.merge(&part?);
+        }
+        drop(self.devices);
+        for port in self.ports {
+            port.port.close().map_err(|_| miette!("a port is still in use"))?;
+        }
+        let mut leaks = Usage::default();
+        for pool in &self.pools {
+            let usage = pool.usage();
+            leaks.segments += usage.segments;
+            leaks.records += usage.records;
+            leaks.references += usage.references;
+        }
+        Ok(Outcome { report, leaks })
     }
-    finish(&total, &pools)
+}
+
+impl Outcome {
+    /// Says all of it on standard output, as one line of JSON.
+    ///
+    /// # Errors
+    /// Something did not come back.
+    fn say(&self) -> miette::Result<()> {
+        let Self { report, leaks } = self;
+        let line = serde_json::json!({
+            "leaks": {
+                "segments": leaks.segments, "records": leaks.records, "references": leaks.references,
+            },
+            "held": report.held,
+            "connections": report.connections,
+            "counters": report.counters,
+            "cycles": report.cycles,
+        });
+        println!("{line}");
+        match *leaks == Usage::default() && report.held.values().all(|&count| count == 0) {
+            true => Ok(()),
+            false => Err(miette!("not all came back: {leaks:?}, {:?}", report.held)),
+        }
+    }
+}
+
+/// Through what the workers tell the control plane things; each by worker.
+struct Told {
+    published: Vec<Arc<Published>>,
+    /// Empty when nobody wants to know.
+    events: Vec<Arc<ArrayQueue<crate::log::Event>>>,
+}
+
+impl Told {
+    fn new(config: &Config) -> Self {
+        let workers = config.workers.lcores.len();
+        let wants_events = config.log.access.is_some() || config.tls.keylog.is_some();
+        let events = if wants_events { workers } else { 0 };
+        Self {
+            published: (0..workers).map(|_| Arc::new(Published::default())).collect(),
+            events: (0..events).map(|_| Arc::new(ArrayQueue::new(EVENTS))).collect(),
+        }
+    }
 }
 
 /// A port that is started.
@@ -287,28 +398,6 @@ fn announce(config: &Config, ports: &[Started]) {
         tracing::info!(address = %listener.address, service, "listening");
     }
     eprintln!("levee is ready");
-}
-
-/// Says what was done, and whether all packet memory came back.
-fn finish(total: &Report, pools: &[Pool]) -> miette::Result<()> {
-    let mut leaks = Usage::default();
-    for pool in pools {
-        let usage = pool.usage();
-        leaks.segments += usage.segments;
-        leaks.records += usage.records;
-        leaks.references += usage.references;
-    }
-    let line = serde_json::json!({
-        "leaks": { "segments": leaks.segments, "records": leaks.records, "references": leaks.references },
-        "held": total.held,
-        "connections": total.connections,
-        "counters": total.counters,
-    });
-    println!("{line}");
-    match leaks == Usage::default() && total.held.values().all(|&count| count == 0) {
-        true => Ok(()),
-        false => Err(miette!("not all came back: {leaks:?}, {:?}", total.held)),
-    }
 }
 
 fn random() -> miette::Result<[u8; 32]> {

@@ -13,6 +13,7 @@
 //! | `steer` | which lcore owns a flow |
 //! | `control` | signals, status line, log files |
 //! | `metrics`, `report`, `log` | what is counted, and said to people |
+//! | `cycles` | where a worker's cycles go |
 //! | `slab`, `deadlines` | tables of fixed size |
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub mod config;
 pub mod launch;
 
 mod control;
+mod cycles;
 mod deadlines;
 mod host;
 mod log;
@@ -33,4 +35,5 @@ mod steer;
 mod upstream;
 mod worker;
 
+pub use cycles::CycleSums;
 pub use report::Report;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use levee_buf::Memory;
 
+use crate::cycles::{CycleSums, Cycles};
 use crate::host::Host;
 use crate::metrics::Counter;
 
@@ -16,13 +17,15 @@ pub struct Report {
     pub held: BTreeMap<&'static str, usize>,
     /// Sums by name, those of the rooms under their prefix.
     pub counters: BTreeMap<String, u64>,
+    /// Where the workers' cycles went, if that was asked for.
+    pub cycles: Option<CycleSums>,
 }
 
 impl Report {
     /// What `host` did; `connections` were left at the end.
-    pub(crate) fn of<M: Memory>(host: &mut Host<M>, connections: usize) -> Self {
+    pub(crate) fn of<M: Memory>(host: &mut Host<M>, connections: usize, cycles: &Cycles) -> Self {
         let held = host.sessions().held().into_iter().collect();
-        let mut report = Self { connections, held, ..Self::default() };
+        let mut report = Self { connections, held, cycles: cycles.sums(), ..Self::default() };
         for &counter in Counter::ALL {
             let sum = host.counters().sum(counter);
             report.add("", counter.name(), sum);
@@ -119,6 +122,11 @@ impl Report {
         }
         for (name, sum) in &other.counters {
             self.add("", name, *sum);
+        }
+        match (&mut self.cycles, &other.cycles) {
+            (Some(sums), Some(more)) => sums.merge(more),
+            (sums @ None, more) => sums.clone_from(more),
+            (Some(_), None) => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use levee_dpdk::{
 };
 use levee_tcp::{Checksums, Instant};
 
+use crate::cycles::{Cycles, Stage, Watch};
 use crate::host::Host;
 use crate::metrics::{Counter, Published};
 use crate::report::Report;
@@ -32,6 +33,7 @@ pub(crate) struct Worker {
     pub(crate) time: Time,
     pub(crate) control: Arc<Control>,
     pub(crate) published: Arc<Published>,
+    pub(crate) cycles: Cycles,
     /// How long requests under way may take after the signal to stop, in nanoseconds.
     pub(crate) shutdown_ns: u64,
 }
@@ -122,12 +124,14 @@ impl Worker {
             let (received, drained) = self.receive(&mut burst, now);
             let taken = self.take_over(&mut handed, now);
             let may_send = self.queues.iter().all(|port| port.pending.len() < PENDING);
-            self.host.turn(now, drained && taken < MAX_BURST, may_send);
+            self.host.turn(now, drained && taken < MAX_BURST, may_send, &mut self.cycles);
             let sent = self.send(now);
             self.pass_notices();
+            self.cycles.lap(Stage::Transmit);
 
             turns += 1;
             idle = if received + taken + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
+            self.cycles.end_turn(idle > 0);
             self.count(received, sent);
             if turns.is_multiple_of(PUBLISH_EVERY) || idle == YIELD_AFTER {
                 self.publish();
@@ -161,6 +165,7 @@ impl Worker {
         for port in 0..self.queues.len() {
             let Some(rx) = &mut self.queues[port].rx else { continue };
             let received = rx.burst(burst);
+            self.cycles.lap(Stage::Receive);
             count += received;
             drained &= received < MAX_BURST;
             for received in burst.drain(..) {
@@ -191,6 +196,7 @@ impl Worker {
                     }
                 }
             }
+            self.cycles.lap(Stage::TcpIn);
         }
         (count, drained)
     }
@@ -313,7 +319,7 @@ impl Worker {
             let now = self.time.now();
             self.receive(&mut burst, now);
             self.take_over(&mut handed, now);
-            self.host.turn(now, true, true);
+            self.host.turn(now, true, true, &mut self.cycles);
             self.send(now);
             if now.instant.0 >= start + FLUSH_NS {
                 break;
@@ -327,7 +333,7 @@ impl Worker {
             }
         }
         self.publish();
-        Report::of(&mut self.host, left)
+        Report::of(&mut self.host, left, &self.cycles)
     }
 }
 

@@ -10,6 +10,7 @@ mod devices;
 mod failures;
 mod handshakes;
 mod http;
+mod impaired;
 mod load;
 mod logs;
 mod smuggling;

@@ -14,6 +14,7 @@ mod levee;
 mod network;
 mod process;
 mod site;
+mod wire;
 
 pub use backend::Backend;
 pub use capture::{Capture, Segment};
@@ -25,6 +26,7 @@ pub use levee::{Final, Levee, binary};
 pub use network::{CLIENT, Network, ORIGIN, PROXY_CLIENT_SIDE, PROXY_ORIGIN_SIDE, Place};
 pub use process::{Ended, Process, run};
 pub use site::{ORIGIN_PORT, Site, start_origin};
+pub use wire::{Passage, WAYS, Way};
 
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};

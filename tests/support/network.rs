@@ -48,10 +48,23 @@ impl Network {
     /// When `etc/network.sh` fails: without root, for one.
     #[must_use]
     pub fn new() -> Self {
+        Self::make(&[])
+    }
+
+    /// With a gap between the clients and Levee, for a [`Wire`](crate::Wire) to close.
+    ///
+    /// # Panics
+    /// As [`Network::new`].
+    #[must_use]
+    pub fn with_gap() -> Self {
+        Self::make(&["wire"])
+    }
+
+    fn make(options: &[&str]) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         sweep();
         let prefix = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        script("up", &prefix);
+        script("up", &prefix, options);
         Self { prefix, _alone: alone }
     }
 
@@ -73,6 +86,12 @@ impl Network {
         self.place("origin")
     }
 
+    /// Where the gap is: `w-client` and `w-proxy`, without addresses.
+    #[must_use]
+    pub fn gap(&self) -> Place {
+        self.place("wire")
+    }
+
     /// A name that no other network has, for what must be unique on the machine.
     #[must_use]
     pub fn prefix(&self) -> &str {
@@ -92,7 +111,7 @@ impl Default for Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        script("down", &self.prefix);
+        script("down", &self.prefix, &[]);
     }
 }
 
@@ -153,14 +172,15 @@ fn sweep() {
         };
         let Some((count, _)) = rest.split_once('-') else { continue };
         if !Path::new("/proc").join(process).exists() {
-            script("down", &format!("{PREFIX}{process}-{count}"));
+            script("down", &format!("{PREFIX}{process}-{count}"), &[]);
         }
     }
 }
 
-fn script(verb: &str, prefix: &str) {
+fn script(verb: &str, prefix: &str, options: &[&str]) {
     let path = repository().join("etc/network.sh");
-    let output = Command::new(path).args([verb, prefix]).output().expect("etc/network.sh can be run");
+    let output =
+        Command::new(path).args([verb, prefix]).args(options).output().expect("etc/network.sh can be run");
     let said = String::from_utf8_lossy(&output.stderr);
     // A panic in a drop while panicking would hide the first one.
     if !output.status.success() && !thread::panicking() {

@@ -11,6 +11,7 @@ use crate::levee::{Final, Levee, binary};
 use crate::network::{Network, ORIGIN, PROXY_CLIENT_SIDE, Place};
 use crate::process::Process;
 use crate::wait_for;
+use crate::wire::{Passage, Wire};
 
 /// Port of the demo origin.
 pub const ORIGIN_PORT: u16 = 8080;
@@ -26,6 +27,7 @@ pub struct Site {
     // Processes go before the namespaces they are in.
     levee: Levee,
     origin: Process,
+    wire: Option<Wire>,
     certificates: Certificates,
     directory: tempfile::TempDir,
     network: Network,
@@ -44,15 +46,29 @@ impl Site {
     /// When something does not start.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let network = Network::new();
+        Self::start(Network::new(), None, change)
+    }
+
+    /// With the standard configuration, and `levee-load wire` with these arguments between the clients and
+    /// Levee.
+    ///
+    /// # Panics
+    /// When something does not start.
+    #[must_use]
+    pub fn behind_wire(arguments: &str) -> Self {
+        Self::start(Network::with_gap(), Some(arguments), |_| {})
+    }
+
+    fn start(network: Network, wire: Option<&str>, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let wire = wire.map(|arguments| Wire::start(&network, arguments, directory.path()));
         let certificates = Certificates::new(&directory.path().join("certificates"));
         let origin = start_origin(&network.origin(), (ORIGIN, ORIGIN_PORT), directory.path());
         let mut config = Config::standard(network.prefix());
         certificates.locate(&mut config);
         change(&mut config);
         let levee = Levee::start(&network.proxy(), &config, "levee", directory.path());
-        let mut site = Self { levee, origin, certificates, directory, network };
+        let mut site = Self { levee, origin, wire, certificates, directory, network };
         site.levee.wait_until_ready();
         site
     }
@@ -110,6 +126,17 @@ impl Site {
         let end = self.levee.stop();
         end.expect_clean();
         end
+    }
+
+    /// As [`Site::finish`], and what the wire did.
+    ///
+    /// # Panics
+    /// When something is left, or there is no wire that ends well.
+    pub fn finish_with_wire(self) -> (Final, Passage) {
+        let Self { levee, wire, .. } = self;
+        let end = levee.stop();
+        end.expect_clean();
+        (end, wire.expect("the site is behind a wire").stop())
     }
 }
 

@@ -73,8 +73,12 @@ pub enum ConfigError {
     NoSuite,
     /// No group.
     NoGroup,
-    /// An application protocol of no byte or over 255, or over 255 of them.
+    /// An application protocol of no byte or over 255, or over 255 of them, or more than a client's hello holds.
     BadProtocol,
+    /// No signature scheme, of a client.
+    NoScheme,
+    /// A server name of no byte or over 253, of a client.
+    BadServerName,
     /// A key limit of zero or over [`DEFAULT_KEY_LIMIT`].
     BadKeyLimit,
 }

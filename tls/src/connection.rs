@@ -8,7 +8,7 @@ use levee_crypto::{Aead, Direction, Done, Finished};
 
 use crate::error::{Alert, Error};
 use crate::handshake::{Context, Established, Message, State, Traffic};
-use crate::messages::HEADER;
+use crate::messages::Assembly;
 use crate::record::{ContentType, Incoming, Outgoing, Record};
 use crate::server::{Out, Server, Slot};
 use crate::suite::Version;
@@ -26,7 +26,7 @@ pub struct Connection<M: Memory> {
     incoming: Incoming<M>,
     outgoing: Outgoing<M>,
     /// Handshake bytes that are not yet a whole message, or wait for a job.
-    messages: M::Chain,
+    messages: Assembly<M::Chain>,
     plain: M::Chain,
     closing: Closing,
     failed: Option<Error>,
@@ -77,7 +77,7 @@ impl<M: Memory> Connection<M> {
             phase: Phase::Fresh,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
-            messages: M::Chain::default(),
+            messages: Assembly::default(),
             plain: M::Chain::default(),
             closing: Closing::Open,
             failed: None,
@@ -98,7 +98,7 @@ impl<M: Memory> Connection<M> {
         if self.failed.is_some() || self.peer_closed || wire.is_empty() {
             return Ok(());
         }
-        let result = self.incoming.push(wire, out).and_then(|()| self.run(None, out));
+        let result = self.incoming.push(wire, &mut out.records()).and_then(|()| self.run(None, out));
         self.verdict(result, out)
     }
 
@@ -120,9 +120,11 @@ impl<M: Memory> Connection<M> {
     /// As [`Connection::input`].
     pub fn on_aead(&mut self, finished: Finished<M::Chain>, out: &mut Out<'_, M>) -> Result<(), Error> {
         let result = match finished.direction {
-            Direction::Seal => self.outgoing.finished(finished, out),
+            Direction::Seal => self.outgoing.finished(finished, &mut out.records()),
             Direction::Open if self.failed.is_some() => return Ok(()),
-            Direction::Open => self.incoming.opened(finished, out).and_then(|record| self.run(record, out)),
+            Direction::Open => {
+                self.incoming.opened(finished, &mut out.records()).and_then(|record| self.run(record, out))
+            }
         };
         self.verdict(result, out)
     }
@@ -138,12 +140,12 @@ impl<M: Memory> Connection<M> {
         {
             slot.job = out.engine.submit(out.token, job).err();
         }
-        let sealed = self.outgoing.resume(out);
+        let sealed = self.outgoing.resume(&mut out.records());
         let result = sealed.and_then(|()| {
             if self.failed.is_some() {
                 return Ok(());
             }
-            self.incoming.resume(out).and_then(|record| self.run(record, out))
+            self.incoming.resume(&mut out.records()).and_then(|record| self.run(record, out))
         });
         self.verdict(result, out)
     }
@@ -286,7 +288,7 @@ impl<M: Memory> Connection<M> {
             if self.message(out)? {
                 continue;
             }
-            let Some(record) = self.incoming.next(out)? else { return Ok(()) };
+            let Some(record) = self.incoming.next(&mut out.records())? else { return Ok(()) };
             self.record(record, out)?;
         }
         Ok(())
@@ -295,7 +297,7 @@ impl<M: Memory> Connection<M> {
     fn record(&mut self, record: Record<M::Chain>, out: &mut Out<'_, M>) -> Result<(), Error> {
         let Record { kind, payload } = record;
         if kind == ContentType::Handshake {
-            return self.fragment(payload, out);
+            return self.messages.push(payload, out.memory);
         }
         // RFC 8446 section 5.1: other record types MUST NOT be interleaved with a handshake message.
         if !self.messages.is_empty() {
@@ -318,21 +320,6 @@ impl<M: Memory> Connection<M> {
             }
             _ => Err(Error::UnexpectedRecord),
         }
-    }
-
-    /// Takes handshake bytes. What continues a message is copied behind it, so that a message in many
-    /// fragments does not hold a segment for each.
-    fn fragment(&mut self, payload: M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
-        if self.messages.is_empty() {
-            self.messages = payload;
-            return Ok(());
-        }
-        let mut result = Ok(());
-        let messages = &mut self.messages;
-        payload.for_each(0..payload.len(), &mut |bytes| {
-            result = result.and_then(|()| out.memory.push(messages, bytes));
-        });
-        Ok(result?)
     }
 
     fn alert(&mut self, payload: &M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
@@ -365,28 +352,14 @@ impl<M: Memory> Connection<M> {
 
     /// Takes the handshake message in front, if it is whole.
     fn message(&mut self, out: &mut Out<'_, M>) -> Result<bool, Error> {
-        let mut header = [0; HEADER];
-        if self.messages.copy_to(0, &mut header) < HEADER {
-            return Ok(false);
-        }
         let limit = match &self.phase {
             Phase::Fresh => State::<M::Chain>::default().limit(),
             Phase::Handshake(slot) => slot.state.limit(),
             Phase::Traffic(traffic) => traffic.limit(),
             Phase::Over => 0,
         };
-        let [kind, a, b, c] = header;
-        let [a, b, c] = [a, b, c].map(usize::from);
-        let length = HEADER + ((a << 16) | (b << 8) | c);
-        if length > limit {
-            return Err(Error::MessageTooLong);
-        }
-        if self.messages.len() < length {
-            return Ok(false);
-        }
-        if self.messages.chunk(0).len() < length {
-            self.gather(length, out)?;
-        }
+        let Some((kind, length)) = self.messages.front(|_| limit)? else { return Ok(false) };
+        self.messages.gather(length, &mut out.records())?;
         let mut messages = self.messages.take();
         let result = messages.chunk(0).get(..length).ok_or(Error::Malformed).and_then(|bytes| {
             let message = Message { kind, bytes, last: messages.len() == length };
@@ -396,19 +369,8 @@ impl<M: Memory> Connection<M> {
             }
         });
         messages.trim_front(length);
-        self.messages = messages;
+        self.messages.put(messages);
         result.map(|()| true)
-    }
-
-    /// Makes the first `length` handshake bytes contiguous.
-    fn gather(&mut self, length: usize, out: &mut Out<'_, M>) -> Result<(), Error> {
-        let mut fresh = out.memory.alloc(length).ok_or(Error::MemoryExhausted)?;
-        self.messages.copy_to(0, fresh.extend(length).ok_or(Error::MemoryExhausted)?);
-        self.messages.trim_front(length);
-        fresh.append(self.messages.take());
-        self.messages = fresh;
-        out.counters.gathered = out.counters.gathered.wrapping_add(1);
-        Ok(())
     }
 
     /// Consumes the handshake's state for the next one.
@@ -452,7 +414,7 @@ impl<M: Memory> Connection<M> {
         match (self.closing, &mut self.phase) {
             (Closing::Asked(alert), _) => {
                 let level = if alert == Alert::CloseNotify { 1 } else { 2 };
-                self.outgoing.send_short(ContentType::Alert, &[level, alert.code()], out)?;
+                self.outgoing.send_short(ContentType::Alert, &[level, alert.code()], &mut out.records())?;
                 self.closing = Closing::Sealed;
             }
             (Closing::Open, Phase::Traffic(traffic)) => {
@@ -465,7 +427,7 @@ impl<M: Memory> Connection<M> {
                 } else if plain.is_empty() {
                     return Ok(false);
                 } else {
-                    self.outgoing.send_data(plain, room, out)?;
+                    self.outgoing.send_data(plain, room, &mut out.records())?;
                 }
             }
             _ => return Ok(false),
@@ -489,7 +451,7 @@ impl<M: Memory> Connection<M> {
         };
         self.leave_handshake(Phase::Over);
         self.incoming.discard();
-        self.messages = M::Chain::default();
+        self.messages = Assembly::default();
         self.plain = M::Chain::default();
         Err(error)
     }

@@ -24,6 +24,7 @@ pub enum Alert {
     BadRecordMac = 20,
     RecordOverflow = 22,
     HandshakeFailure = 40,
+    BadCertificate = 42,
     IllegalParameter = 47,
     DecodeError = 50,
     DecryptError = 51,
@@ -32,6 +33,7 @@ pub enum Alert {
     InappropriateFallback = 86,
     NoRenegotiation = 100,
     MissingExtension = 109,
+    UnsupportedExtension = 110,
     NoApplicationProtocol = 120,
 }
 
@@ -104,7 +106,7 @@ errors! {
     TooManyExtensions "too_many_extensions" Misbehaved IllegalParameter, "More extensions than are looked at.";
     BadCompression "bad_compression" Misbehaved IllegalParameter, "Compression methods other than null.";
     BadPointFormats "bad_point_formats" Misbehaved IllegalParameter, "No uncompressed points.";
-    BadRenegotiationInfo "bad_renegotiation_info" Misbehaved HandshakeFailure, "Renegotiation data in a first handshake.";
+    BadRenegotiationInfo "bad_renegotiation_info" Misbehaved HandshakeFailure, "Renegotiation data that is not that of the handshake before.";
     BadPreSharedKey "bad_pre_shared_key" Misbehaved IllegalParameter, "A pre_shared_key that is not the last extension.";
     MissingExtension "missing_extension" Misbehaved MissingExtension, "TLS 1.3 without an extension that it needs.";
     BadKeyShare "bad_key_share" Misbehaved IllegalParameter, "A key share that is not one, or for a group not offered.";
@@ -114,6 +116,12 @@ errors! {
     BadKeyUpdate "bad_key_update" Misbehaved IllegalParameter, "A KeyUpdate of no known kind.";
     KeyUpdateFlood "key_update_flood" Misbehaved UnexpectedMessage, "Too many KeyUpdates without data between them.";
     RenegotiationFlood "renegotiation_flood" Misbehaved HandshakeFailure, "A renegotiation that was refused before.";
+    // What servers send.
+    BadServerHello "bad_server_hello" Misbehaved IllegalParameter, "A ServerHello that takes what was not offered.";
+    BadRetryRequest "bad_retry_request" Misbehaved IllegalParameter, "A HelloRetryRequest that would change nothing, or the second one.";
+    UnsolicitedExtension "unsolicited_extension" Misbehaved UnsupportedExtension, "An extension that was not asked for.";
+    BadCertificate "bad_certificate" Misbehaved BadCertificate, "A certificate whose key cannot be read.";
+    BadSignature "bad_signature" Misbehaved DecryptError, "A signature that does not verify, or of a scheme that was not offered.";
     // Nothing in common.
     NoCommonVersion "no_common_version" Incompatible ProtocolVersion, "No version of ours.";
     NoCommonSuite "no_common_suite" Incompatible HandshakeFailure, "No cipher suite of ours.";

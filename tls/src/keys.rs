@@ -22,6 +22,38 @@ impl Drop for Keys {
     }
 }
 
+/// A pre-shared key of an earlier connection, as far as it can be worked on without the new one.
+pub(crate) struct PreSharedKey {
+    hash: Hash,
+    /// The finished_key of the binder key.
+    binder: SecretDigest,
+    /// Derive-Secret(Early Secret, "derived", "").
+    derived: SecretDigest,
+}
+
+impl PreSharedKey {
+    fn new(hash: Hash, psk: &[u8]) -> Self {
+        let (early, empty) = (hkdf_extract(hash, &[], psk), hash.digest(&[]));
+        let binder = TrafficSecret::derive(hash, &early, b"res binder", &empty);
+        let derived = TrafficSecret::derive(hash, &early, b"derived", &empty);
+        Self { hash, binder: binder.finished_key(), derived: derived.secret }
+    }
+
+    pub(crate) const fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The binder over the `transcript` up to the truncated ClientHello (RFC 8446 section 4.2.11.2).
+    pub(crate) fn binder(&self, transcript: &[u8]) -> Digest {
+        hmac(self.hash, &self.binder, &[transcript])
+    }
+
+    /// The Handshake Secret with the agreed secret of the new connection.
+    pub(crate) fn handshake(&self, shared: &[u8]) -> HandshakeSecret {
+        HandshakeSecret { hash: self.hash, secret: hkdf_extract(self.hash, &self.derived, shared) }
+    }
+}
+
 /// The Handshake Secret, between the two it gives.
 pub(crate) struct HandshakeSecret {
     hash: Hash,
@@ -69,6 +101,22 @@ impl MasterSecret {
     pub(crate) fn server(&self, finished: &[u8]) -> TrafficSecret {
         TrafficSecret::derive(self.hash, &self.secret, b"s ap traffic", finished)
     }
+
+    /// resumption_master_secret, of the transcript up to the client's Finished.
+    pub(crate) fn resumption(&self, finished: &[u8]) -> ResumptionSecret {
+        ResumptionSecret(TrafficSecret::derive(self.hash, &self.secret, b"res master", finished))
+    }
+}
+
+/// The resumption master secret: what the keys of tickets come from.
+pub(crate) struct ResumptionSecret(TrafficSecret);
+
+impl ResumptionSecret {
+    /// The key of the ticket with `nonce` (RFC 8446 section 4.6.1).
+    pub(crate) fn ticket(&self, nonce: &[u8]) -> PreSharedKey {
+        let TrafficSecret { hash, secret } = &self.0;
+        PreSharedKey::new(*hash, &TrafficSecret::derive(*hash, secret, b"resumption", nonce).secret)
+    }
 }
 
 /// A traffic secret of one direction.
@@ -103,9 +151,13 @@ impl TrafficSecret {
 
     /// The verify_data of a Finished over `transcript` (RFC 8446 section 4.4.4).
     pub(crate) fn finished(&self, transcript: &[u8]) -> Digest {
+        hmac(self.hash, &self.finished_key(), &[transcript])
+    }
+
+    fn finished_key(&self) -> SecretDigest {
         let mut key = SecretDigest::zero(self.hash);
         expand_label(self.hash, &self.secret, b"finished", &[], key.as_mut());
-        hmac(self.hash, &key, &[transcript])
+        key
     }
 
     /// The secret after a KeyUpdate (RFC 8446 section 7.2).
@@ -143,6 +195,7 @@ const DERIVED_EARLY_SHA384: [u8; 48] = [
 ];
 
 /// The master secret of TLS 1.2 (RFC 5246 section 8.1); wiped when dropped.
+#[derive(Clone)]
 pub(crate) struct MasterSecret12 {
     hash: Hash,
     bytes: [u8; 48],

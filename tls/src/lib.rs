@@ -1,4 +1,5 @@
-//! A TLS server without IO: TLS 1.3 (RFC 8446) and TLS 1.2 (RFC 5246 with ECDHE and AEAD only).
+//! A TLS server without IO: TLS 1.3 (RFC 8446) and TLS 1.2 (RFC 5246 with ECDHE and AEAD only). And, in
+//! [`load`], a client for load generators and tests that shares its records and keys, and keeps no secret.
 //!
 //! A [`Connection`] takes wire bytes as a chain, split anywhere, and gives application bytes in the
 //! segments they came in; it gives wire bytes at the moment TCP asks for them. It never computes: public
@@ -38,6 +39,7 @@ mod counters;
 mod error;
 mod handshake;
 mod keys;
+pub mod load;
 mod messages;
 mod names;
 mod record;

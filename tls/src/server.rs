@@ -11,6 +11,7 @@ use rand_core::CryptoRng;
 use crate::config::ServerConfig;
 use crate::counters::Counters;
 use crate::handshake::State;
+use crate::record::Records;
 
 /// The most bytes of a handshake slot, when a chain takes 40 bytes or less: randoms, transcript, secrets,
 /// and a job that found the engine full.
@@ -38,6 +39,13 @@ pub struct Out<'a, M: Memory> {
     pub counters: &'a mut Counters,
     /// Secrets for SSLKEYLOGFILE, with their labels there.
     pub keylog: Option<KeyLog<'a>>,
+}
+
+impl<M: Memory> Out<'_, M> {
+    /// What the record layer needs of it.
+    pub(crate) fn records(&mut self) -> Records<'_, M> {
+        Records { memory: self.memory, aead: self.aead, token: self.token, counters: self.counters }
+    }
 }
 
 /// A worker's handle to its offer, with the slots of the handshakes under way.

@@ -16,16 +16,29 @@ impl Transcript {
         Self(running)
     }
 
+    /// A transcript that was begun before its hash was known.
+    pub(crate) const fn begun(running: Running) -> Self {
+        Self(running)
+    }
+
     /// A transcript that starts with a first ClientHello that was answered by a HelloRetryRequest.
     ///
     /// RFC 8446 section 4.4.1: ClientHello1 is replaced by a synthetic message of type message_hash
     /// that contains Hash(ClientHello1).
     pub(crate) fn retried(hash: Hash, client_hello: &[u8]) -> Self {
-        let digest = hash.digest(&[client_hello]);
+        Self::after(hash, &hash.digest(&[client_hello]))
+    }
+
+    /// As [`Transcript::retried`], of the digest of the first ClientHello.
+    pub(crate) fn after(hash: Hash, client_hello: &Digest) -> Self {
         let mut running = Running::new(hash);
-        running.update(&[kind::MESSAGE_HASH, 0, 0, u8::try_from(digest.len()).unwrap_or_default()]);
-        running.update(&digest);
+        running.update(&[kind::MESSAGE_HASH, 0, 0, u8::try_from(client_hello.len()).unwrap_or_default()]);
+        running.update(client_hello);
         Self(running)
+    }
+
+    pub(crate) fn into_running(self) -> Running {
+        self.0
     }
 
     pub(crate) const fn hash(&self) -> Hash {

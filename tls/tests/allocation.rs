@@ -11,9 +11,12 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use levee_buf::{Chain, HEADROOM, MAX_ROOM, Memory, Pieces};
 use levee_crypto::{Engine, Group, SoftwareAead, Token};
-use levee_tls::{Connection, Counters, Error, Filled, Out, Server, ServerConfig};
+use levee_tls::load::{Client, ClientHandle, ClientOptions, ClientOut};
+use levee_tls::{Connection, Counters, Error, Filled, Out, Server, ServerConfig, Version};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use support::client::{Client12, Client13};
 use support::hello::{CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Hello, message, record};
 use support::{entries, identities, options};
@@ -302,4 +305,87 @@ fn connections_do_not_allocate() {
     }
     assert_eq!(worker.allocations, 0);
     assert_eq!((worker.slab.0.borrow().len(), server.free_slots()), (32, 2));
+}
+
+/// A call of a client, with its allocations counted.
+fn counted<T>(
+    worker: &mut Worker,
+    allocations: &mut u64,
+    call: impl FnOnce(&mut ClientOut<'_, Slab>) -> T,
+) -> T {
+    let mut result = None;
+    let mut out = ClientOut {
+        memory: &worker.slab,
+        aead: &mut worker.aead,
+        random: &mut worker.random,
+        token: Token(0),
+        counters: &mut worker.counters,
+        keylog: None,
+    };
+    *allocations += measure(|| result = Some(call(&mut out))).count_total;
+    result.unwrap()
+}
+
+/// Full handshakes and resumed ones, once there were as many tickets as are kept.
+#[test]
+fn load_clients_do_not_allocate() {
+    let identity = identities().ecdsa.clone();
+    let chain = vec![CertificateDer::from(identity.chain[0].clone())];
+    let key = PrivateKeyDer::try_from(identity.key).unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
+    let config = Arc::new(config);
+    let mut worker = Worker {
+        slab: Slab::new(32),
+        engine: Box::new(support::engines::seeded(&[])),
+        aead: SoftwareAead::new(16),
+        random: ChaCha20Rng::seed_from_u64(1),
+        counters: Counters::default(),
+        allocations: 0,
+    };
+    for (version, resume) in
+        [(Version::Tls13, false), (Version::Tls13, true), (Version::Tls12, false), (Version::Tls12, true)]
+    {
+        let options = ClientOptions { versions: vec![version], resume, ..ClientOptions::default() };
+        let handle = ClientHandle::new(options, 2).unwrap();
+        let mut allocations = 0;
+        for round in 0..60 {
+            // The memory of tickets is made in the first rounds.
+            if round == 40 {
+                allocations = 0;
+            }
+            let mut client = Client::new(&handle);
+            let mut server = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut sent = false;
+            loop {
+                let established = client.handshake().is_some();
+                let plain =
+                    if established && !sent { worker.slab.chain(&[7; 100]) } else { SlabChain::default() };
+                sent |= established;
+                let mut plain = plain;
+                let filled = counted(&mut worker, &mut allocations, |out| client.fill(&mut plain, 3000, out));
+                let Filled::Wire(wire) = filled else { break };
+                server.read_tls(&mut &wire.to_vec()[..]).unwrap();
+                server.process_new_packets().unwrap();
+                let mut back = Vec::new();
+                while server.wants_write() {
+                    server.write_tls(&mut back).unwrap();
+                }
+                for segment in back.chunks(1448) {
+                    let chain = worker.slab.chain(segment);
+                    counted(&mut worker, &mut allocations, |out| client.input(chain, out)).unwrap();
+                }
+            }
+            assert!(sent);
+            assert_eq!(client.handshake().unwrap().resumed, resume && round > 0);
+            allocations += measure(|| client.release(&mut worker.aead)).count_total;
+        }
+        assert_eq!(allocations, 0, "{version:?}, {resume}");
+    }
+    assert_eq!(worker.slab.0.borrow().len(), 32);
 }

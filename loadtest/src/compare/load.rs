@@ -5,15 +5,13 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
-use miette::{Context, IntoDiagnostic};
-
 use super::certificates::HOST;
 use super::lab::{Lab, Link};
 use super::measure::Failure;
 use super::network::{LOAD, LOAD_CPU, ORIGIN, Place, SERVER};
 use super::process::Process;
 use super::rows::{Scenario, Setup, Version, WarmUp, Work};
-use crate::report::Summary;
+use crate::report::{Summary, read_json};
 
 /// How much of the load is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,11 +157,7 @@ impl Load {
         if let Some(reason) = reason {
             return Err(Failure::Run(format!("{reason}: {}", self.process.last_words())));
         }
-        let text =
-            fs::read_to_string(&self.summary).into_diagnostic().wrap_err("the load left no summary")?;
-        let summary =
-            serde_json::from_str(&text).into_diagnostic().wrap_err("the load's summary is not one")?;
-        Ok(summary)
+        Ok(read_json(&self.summary)?)
     }
 }
 

@@ -21,7 +21,6 @@ mod measure;
 mod network;
 mod output;
 mod peers;
-mod plain;
 mod process;
 mod rows;
 mod verdict;
@@ -39,7 +38,7 @@ pub use peers::Peer;
 use rows::{Figure, PACE, Rate, SCENARIOS, Scenario};
 use verdict::{Busy, Measured, QUOTABLE};
 
-/// What to compare, and how thoroughly.
+/// Measure Levee, nginx and HAProxy in turn, side by side.
 #[derive(clap::Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Options {

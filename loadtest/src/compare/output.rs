@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use miette::{Context, IntoDiagnostic};
+use miette::IntoDiagnostic;
 use serde::Serialize;
 
 use super::lab::Link;
 use super::peers::Peer;
-use super::plain::{Bar, Bars, Table};
 use super::rows::{Better, Figure, Scenario};
 use super::verdict::{Comparison, Limit, Measured, compare};
-use crate::report::Machine;
+use crate::report::number::rate;
+use crate::report::plot::{Bar, Bars};
+use crate::report::{Machine, Table, write_file, write_json};
 
 /// All values, in the order in which they were first measured.
 #[derive(Default)]
@@ -144,22 +145,18 @@ pub(super) fn write(results: &Results, place: &Place, files: Files<'_>) -> miett
     if let Some(path) = files.markdown {
         let text: String =
             tables.iter().map(|(link, table)| format!("{link}:\n\n{}\n", table.markdown())).collect();
-        save(path, &format!("{}\n\n{text}", heading(place)))?;
+        write_file(path, &format!("{}\n\n{text}", heading(place)))?;
     }
     if let Some(path) = files.json {
-        save(path, &(serde_json::to_string_pretty(&lines).into_diagnostic()? + "\n"))?;
+        write_json(path, &lines)?;
     }
     if let Some(directory) = files.plot {
         fs::create_dir_all(directory).into_diagnostic()?;
         for (name, chart) in charts(&lines) {
-            save(&directory.join(name), &chart.svg())?;
+            write_file(&directory.join(name), &chart.svg())?;
         }
     }
     Ok(())
-}
-
-fn save(path: &Path, text: &str) -> miette::Result<()> {
-    fs::write(path, text).into_diagnostic().wrap_err_with(|| format!("cannot write {}", path.display()))
 }
 
 fn heading(place: &Place) -> String {
@@ -213,22 +210,12 @@ const fn limit(limit: Limit) -> &'static str {
     }
 }
 
-/// Three digits that count, or all before the point, in groups.
+/// Three digits that count, or all before the point.
 fn number(value: Option<f64>) -> String {
-    let Some(value) = value else { return "-".to_owned() };
-    match value.abs() {
-        less if less < 10.0 => format!("{value:.2}"),
-        less if less < 100.0 => format!("{value:.1}"),
-        _ => {
-            let digits = format!("{value:.0}");
-            let groups: Vec<&str> = digits
-                .as_bytes()
-                .rchunks(3)
-                .rev()
-                .filter_map(|group| std::str::from_utf8(group).ok())
-                .collect();
-            groups.join(",")
-        }
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value < 10.0 => format!("{value:.2}"),
+        Some(value) => rate(value),
     }
 }
 
@@ -327,7 +314,6 @@ mod tests {
         let names: Vec<&str> = charts.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["levee-nginx-veth.svg", "levee-haproxy-veth.svg"]);
         assert!(charts.iter().all(|(_, chart)| chart.bars.iter().all(|bar| !bar.quotable)));
-        assert!(charts[0].1.svg().contains("#999999"));
     }
 
     #[test]

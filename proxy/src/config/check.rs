@@ -60,6 +60,7 @@ pub(super) fn check(document: Document, surroundings: &Surroundings, findings: &
         timeouts: document.timeouts,
         log: document.log,
         status: document.status,
+        diagnostics: document.diagnostics,
     }
 }
 

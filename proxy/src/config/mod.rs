@@ -37,9 +37,9 @@ use toml::de::DeTable;
 
 pub use levee_tls::{Suite, Version};
 pub use model::{
-    AeadChoice, Backend, Balance, Cache, Certificate, Config, Device, Eal, EalLogLevel, EngineChoice, Host,
-    Hugepages, Limits, Listener, Log, LogFormat, LogLevel, Offloads, Port, Route, Server, Service, Status,
-    Timeouts, Tls, Workers,
+    AeadChoice, Backend, Balance, Cache, Certificate, Config, Device, Diagnostics, Eal, EalLogLevel,
+    EngineChoice, Host, Hugepages, Limits, Listener, Log, LogFormat, LogLevel, Offloads, Port, Route, Server,
+    Service, Status, Timeouts, Tls, Workers,
 };
 pub use report::{Problem, Rejected};
 

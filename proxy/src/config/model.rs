@@ -41,6 +41,8 @@ pub struct Config {
     pub log: Log,
     /// `[status]`.
     pub status: Status,
+    /// `[diagnostics]`.
+    pub diagnostics: Diagnostics,
 }
 
 /// How DPDK's environment abstraction layer is started.
@@ -419,6 +421,13 @@ pub enum LogFormat {
     Text,
     /// An object a line.
     Json,
+}
+
+/// What is measured beyond counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Diagnostics {
+    /// Where workers spend their cycles is summed by stage and said at the end.
+    pub cycles: bool,
 }
 
 /// The status line.

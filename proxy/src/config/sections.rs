@@ -16,8 +16,8 @@ use toml::Spanned;
 
 use super::kind::{boolean, choice, number, text, word_or};
 use super::model::{
-    AeadChoice, Balance, Cache, Device, EalLogLevel, EngineChoice, Host, Hugepages, Limits, Log, LogFormat,
-    LogLevel, Offloads, Status, Timeouts,
+    AeadChoice, Balance, Cache, Device, Diagnostics, EalLogLevel, EngineChoice, Host, Hugepages, Limits, Log,
+    LogFormat, LogLevel, Offloads, Status, Timeouts,
 };
 use super::reader::{Findings, Table};
 use super::values::{
@@ -39,6 +39,7 @@ pub(super) struct Document {
     pub(super) timeouts: Timeouts,
     pub(super) log: Log,
     pub(super) status: Status,
+    pub(super) diagnostics: Diagnostics,
 }
 
 impl Document {
@@ -74,6 +75,7 @@ impl Document {
             timeouts: timeouts(&root.section("timeouts", "timeouts")),
             log: log(&root.section("log", "log"), directory),
             status: status(&root.section("status", "status")),
+            diagnostics: diagnostics(&root.section("diagnostics", "diagnostics")),
             workers,
         }
     }
@@ -431,6 +433,11 @@ fn log(table: &Table<'_>, directory: &Path) -> Log {
 fn status(table: &Table<'_>) -> Status {
     let interval = word_or("off", None, millis(100, HOUR).map(Some));
     Status { interval: table.value("interval_ms", interval).or(None) }
+}
+
+/// `[diagnostics]`.
+fn diagnostics(table: &Table<'_>) -> Diagnostics {
+    Diagnostics { cycles: table.value("cycles", boolean()).or(false) }
 }
 
 const MAKE_DIRECTORY: &str = "make the directory, or name another";

@@ -12,6 +12,7 @@ use levee_tls::{CertificateEntry, Server, ServerConfig};
 use miette::{IntoDiagnostic, miette};
 
 use crate::config::{Config, EngineChoice, Service};
+use crate::cycles::Cycles;
 use crate::host::Host;
 use crate::log::{Event, Log, Secret};
 use crate::metrics::Published;
@@ -72,6 +73,7 @@ impl Seed {
             time: self.time,
             control,
             published,
+            cycles: Cycles::new(config.diagnostics.cycles.then_some(self.time.clock)),
             shutdown_ns: u64::try_from(config.timeouts.shutdown.as_nanos()).unwrap_or(u64::MAX),
         })
     }

@@ -11,7 +11,7 @@
 
 mod hello;
 mod tls12;
-mod tls13;
+pub(crate) mod tls13;
 mod traffic;
 
 use levee_buf::Memory;
@@ -54,16 +54,16 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn body(&self) -> &'a [u8] {
+    pub(crate) fn body(&self) -> &'a [u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
     }
 
-    fn expect(&self, kind: u8) -> Result<(), Error> {
+    pub(crate) fn expect(&self, kind: u8) -> Result<(), Error> {
         if self.kind == kind { Ok(()) } else { Err(Error::UnexpectedMessage) }
     }
 
     /// RFC 8446 section 5.1: handshake messages MUST NOT span key changes.
-    fn expect_last(&self) -> Result<(), Error> {
+    pub(crate) fn expect_last(&self) -> Result<(), Error> {
         if self.last { Ok(()) } else { Err(Error::MessageAcrossKeyChange) }
     }
 }

@@ -204,7 +204,7 @@ impl ChangeCipher {
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
         let Self { common, master, client, server } = self;
-        let keys = Protection::install(&client, Version::Tls12, Purpose::Traffic, cx.out)?;
+        let keys = Protection::install(&client, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
         cx.incoming.protect(keys, cx.out.aead);
         Ok(State::Finished12(Finished { common, master, server }))
     }
@@ -232,7 +232,7 @@ impl Finished {
         transcript.add(message.bytes);
         let verify_data = master.server_finished(&transcript.digest());
 
-        let keys = Protection::install(&server, Version::Tls12, Purpose::Traffic, cx.out)?;
+        let keys = Protection::install(&server, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
         cx.outgoing.protect(keys, cx.out.aead);
         let prefix = cx.outgoing.prefix();
         let room = HEADER + 1 + prefix + FINISHED + TAG_LEN;
@@ -246,7 +246,7 @@ impl Finished {
             out.reserve(prefix)?;
             server_flight::finished(out, &verify_data)
         })?;
-        cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, cx.out)?;
+        cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
         Ok(State::Done(Traffic::tls12(terms)))
     }
 }

@@ -13,6 +13,7 @@ use crate::codec::append;
 use crate::config::Certificate;
 use crate::error::Error;
 use crate::keys::{HandshakeSecret, MasterSecret, TrafficSecret};
+use crate::messages::SessionId;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_flight::{self, MAX_ENCRYPTED_EXTENSIONS, MAX_SERVER_HELLO};
 use crate::record::{ContentType, HEADER, Protection, header};
@@ -20,32 +21,13 @@ use crate::suite::Version;
 use crate::transcript::Transcript;
 
 /// The record of change_cipher_spec that middleboxes want to see (RFC 8446 appendix D.4).
-const CHANGE_CIPHER_SPEC: [u8; 6] = [ContentType::ChangeCipherSpec as u8, 3, 3, 0, 1, 1];
+pub(crate) const CHANGE_CIPHER_SPEC: [u8; 6] = [ContentType::ChangeCipherSpec as u8, 3, 3, 0, 1, 1];
 
 /// The most bytes of CertificateVerify.
 const MAX_CERTIFICATE_VERIFY: usize = 8 + 512;
 
 /// The most bytes of Finished.
 const MAX_FINISHED: usize = 4 + 48;
-
-/// A session id to be echoed.
-#[derive(Clone, Copy, Default)]
-struct SessionId {
-    bytes: [u8; 32],
-    len: u8,
-}
-
-impl SessionId {
-    fn new(bytes: &[u8]) -> Self {
-        let mut id = Self { bytes: [0; 32], len: u8::try_from(bytes.len()).unwrap_or_default() };
-        id.bytes.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        id
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
 
 /// Waiting for the key exchange.
 pub(crate) struct Exchange {
@@ -207,7 +189,7 @@ pub(super) fn certificate(
 }
 
 /// What a server's CertificateVerify signs (RFC 8446 section 4.4.3).
-fn signed_content(transcript: &Digest) -> Option<Signed> {
+pub(crate) fn signed_content(transcript: &Digest) -> Option<Signed> {
     Signed::new(&[&[0x20; 64], b"TLS 1.3, server CertificateVerify", &[0], transcript])
 }
 
@@ -236,7 +218,7 @@ impl<C: Chain> Sign<C> {
 
         let keys = install(&server, terms, Purpose::Handshake, cx)?;
         cx.outgoing.protect(keys, cx.out.aead);
-        cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, cx.out)?;
+        cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
         let keys = install(&server_traffic, terms, Purpose::Traffic, cx)?;
         cx.outgoing.protect(keys, cx.out.aead);
         let keys = install(&client, terms, Purpose::Handshake, cx)?;
@@ -260,7 +242,7 @@ fn install<M: Memory>(
     cx: &mut Context<'_, '_, M>,
 ) -> Result<Protection, Error> {
     let keys = secret.keys(terms.suite.algorithm()).ok_or(Error::EngineFailed)?;
-    Protection::install(&keys, Version::Tls13, purpose, cx.out)
+    Protection::install(&keys, Version::Tls13, purpose, &mut cx.out.records())
 }
 
 /// Waiting for the client's Finished.

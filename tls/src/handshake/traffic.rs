@@ -126,7 +126,7 @@ impl Traffic {
         if self.refusal_due {
             // RFC 5246 section 7.2.2: no_renegotiation is always a warning.
             let alert = [1, Alert::NoRenegotiation.code()];
-            outgoing.send_short(ContentType::Alert, &alert, out)?;
+            outgoing.send_short(ContentType::Alert, &alert, &mut out.records())?;
             self.refusal_due = false;
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Traffic {
         let mut message = [0; 5];
         let mut writer = Writer::new(&mut message);
         server_flight::key_update(&mut writer, false)?;
-        outgoing.send_short(ContentType::Handshake, writer.written(), out)?;
+        outgoing.send_short(ContentType::Handshake, writer.written(), &mut out.records())?;
         self.update_due = false;
         // RFC 8446 section 4.6.3: the KeyUpdate is encrypted with the old key.
         secrets.server = secrets.server.next();
@@ -150,5 +150,5 @@ fn install<M: Memory>(
     out: &mut Out<'_, M>,
 ) -> Result<Protection, Error> {
     let keys = secret.keys(established.suite.algorithm()).ok_or(Error::EngineFailed)?;
-    Protection::install(&keys, Version::Tls13, Purpose::Traffic, out)
+    Protection::install(&keys, Version::Tls13, Purpose::Traffic, &mut out.records())
 }

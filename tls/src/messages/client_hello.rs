@@ -167,10 +167,10 @@ impl<'a> ClientHello<'a> {
 }
 
 /// The list of extensions, in order.
-struct Extensions<'a>(Reader<'a>);
+pub(crate) struct Extensions<'a>(pub(crate) Reader<'a>);
 
 impl<'a> Extensions<'a> {
-    fn next(&mut self) -> Result<Option<(u16, &'a [u8])>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u16, &'a [u8])>, Error> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -179,7 +179,7 @@ impl<'a> Extensions<'a> {
 }
 
 /// Extension types met so far.
-struct Seen {
+pub(crate) struct Seen {
     codes: [u16; MAX_EXTENSIONS],
     len: usize,
 }
@@ -192,7 +192,7 @@ impl Default for Seen {
 
 impl Seen {
     /// RFC 8446 section 4.2: there MUST NOT be more than one extension of the same type.
-    fn add(&mut self, code: u16) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, code: u16) -> Result<(), Error> {
         if self.codes.iter().take(self.len).any(|&seen| seen == code) {
             return Err(Error::DuplicateExtension);
         }

@@ -1,8 +1,12 @@
-//! Handshake messages: borrowed views of what clients send, writers of what the server sends.
+//! Handshake messages: borrowed views of what peers send, writers of what the server sends.
 
+mod assembly;
 pub(crate) mod certificate;
 pub(crate) mod client_hello;
 pub(crate) mod server_flight;
+pub(crate) mod server_hello;
+
+pub(crate) use assembly::Assembly;
 
 /// Bytes of a handshake message's type and length.
 pub(crate) const HEADER: usize = 4;
@@ -13,10 +17,31 @@ pub(crate) const MAX_CLIENT_HELLO: usize = 16_384;
 /// The longest other message that is taken: a ClientKeyExchange of 66 bytes, with room to spare.
 pub(crate) const MAX_OTHER: usize = 256;
 
+/// A session id of at most 32 bytes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct SessionId {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl SessionId {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        let mut id = Self { bytes: [0; 32], len: u8::try_from(bytes.len().min(32)).unwrap_or_default() };
+        id.bytes.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        id
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
 /// Handshake types (RFC 8446 section 4, RFC 5246 section 7.4).
 pub(crate) mod kind {
+    pub(crate) const HELLO_REQUEST: u8 = 0;
     pub(crate) const CLIENT_HELLO: u8 = 1;
     pub(crate) const SERVER_HELLO: u8 = 2;
+    pub(crate) const NEW_SESSION_TICKET: u8 = 4;
     pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub(crate) const CERTIFICATE: u8 = 11;
     pub(crate) const SERVER_KEY_EXCHANGE: u8 = 12;
@@ -41,6 +66,8 @@ pub(crate) mod extension {
     pub(crate) const PADDING: u16 = 21;
     /// RFC 7627.
     pub(crate) const EXTENDED_MASTER_SECRET: u16 = 23;
+    /// RFC 5077.
+    pub(crate) const SESSION_TICKET: u16 = 35;
     pub(crate) const PRE_SHARED_KEY: u16 = 41;
     pub(crate) const EARLY_DATA: u16 = 42;
     pub(crate) const SUPPORTED_VERSIONS: u16 = 43;

@@ -14,19 +14,27 @@ pub(crate) const MAX_SERVER_HELLO: usize = 384;
 pub(crate) const MAX_ENCRYPTED_EXTENSIONS: usize = 288;
 
 /// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
-const RETRY_RANDOM: [u8; 32] = [
+pub(crate) const RETRY_RANDOM: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
     0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
-type Written = Result<(), Full>;
+pub(crate) type Written = Result<(), Full>;
 
-fn message(out: &mut Writer<'_>, kind: u8, body: impl FnOnce(&mut Writer<'_>) -> Written) -> Written {
+pub(crate) fn message(
+    out: &mut Writer<'_>,
+    kind: u8,
+    body: impl FnOnce(&mut Writer<'_>) -> Written,
+) -> Written {
     out.u8(kind)?;
     out.vector::<3>(body)
 }
 
-fn extension(out: &mut Writer<'_>, code: u16, body: impl FnOnce(&mut Writer<'_>) -> Written) -> Written {
+pub(crate) fn extension(
+    out: &mut Writer<'_>,
+    code: u16,
+    body: impl FnOnce(&mut Writer<'_>) -> Written,
+) -> Written {
     out.u16(code)?;
     out.vector::<2>(body)
 }

@@ -4,9 +4,8 @@
 use levee_buf::{Chain, MAX_ROOM, Memory, Pieces};
 use levee_crypto::{Aead, Answer, Direction, Finished, Operation, TAG_LEN};
 
-use super::{ContentType, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, Protection};
+use super::{ContentType, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, Protection, Records};
 use crate::error::Error;
-use crate::server::Out;
 use crate::suite::Version;
 
 /// The bytes of rejected early data that are skipped, with all that protects them: servers commonly allow
@@ -66,7 +65,7 @@ impl<M: Memory> Default for Incoming<M> {
 
 impl<M: Memory> Incoming<M> {
     /// Further bytes from the wire.
-    pub(crate) fn push(&mut self, wire: M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, wire: M::Chain, out: &mut Records<'_, M>) -> Result<(), Error> {
         self.wire.append(wire);
         let segments = self.wire.segments();
         let thin = self.wire.len() < segments.saturating_mul(MIN_SEGMENT);
@@ -91,7 +90,7 @@ impl<M: Memory> Incoming<M> {
     }
 
     /// The next record, or `None` when its bytes are not all here or the AEAD engine has it.
-    pub(crate) fn next(&mut self, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
+    pub(crate) fn next(&mut self, out: &mut Records<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
         while !self.is_parked() {
             let Some((kind, length)) = self.header()? else { return Ok(None) };
             let whole = HEADER.saturating_add(length);
@@ -115,7 +114,7 @@ impl<M: Memory> Incoming<M> {
     pub(crate) fn opened(
         &mut self,
         finished: Finished<M::Chain>,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<Option<Record<M::Chain>>, Error> {
         self.opening = Opening::Idle;
         let mut payload = finished.text;
@@ -143,7 +142,7 @@ impl<M: Memory> Incoming<M> {
     }
 
     /// Submits again what the AEAD engine was too busy for.
-    pub(crate) fn resume(&mut self, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
+    pub(crate) fn resume(&mut self, out: &mut Records<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
         match std::mem::replace(&mut self.opening, Opening::Idle) {
             Opening::Stalled(record) => self.open(record, self.kind, out),
             other => {
@@ -221,7 +220,7 @@ impl<M: Memory> Incoming<M> {
         &mut self,
         mut record: M::Chain,
         kind: ContentType,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<Option<Record<M::Chain>>, Error> {
         if self.skip > 0 && kind == ContentType::ApplicationData {
             return self.skip(record.len(), out);
@@ -234,7 +233,7 @@ impl<M: Memory> Incoming<M> {
         &mut self,
         mut record: M::Chain,
         kind: ContentType,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<Option<Record<M::Chain>>, Error> {
         let Some(protection) = &self.protection else { return Err(Error::UnexpectedCompletion) };
         let start = protection.prefix();
@@ -271,7 +270,7 @@ impl<M: Memory> Incoming<M> {
         Ok(None)
     }
 
-    fn skip(&mut self, n: usize, out: &mut Out<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
+    fn skip(&mut self, n: usize, out: &mut Records<'_, M>) -> Result<Option<Record<M::Chain>>, Error> {
         let n = u16::try_from(n).unwrap_or(u16::MAX);
         self.skip = self.skip.checked_sub(n).filter(|&left| left > 0).ok_or(Error::EarlyDataFlood)?;
         out.counters.early_data_skipped = out.counters.early_data_skipped.wrapping_add(1);
@@ -316,7 +315,7 @@ fn inner(payload: &impl Pieces) -> Option<(usize, u8)> {
 }
 
 /// A copy of `record` in as few segments as can be.
-fn copy<M: Memory>(record: &M::Chain, out: &mut Out<'_, M>) -> Result<M::Chain, Error> {
+fn copy<M: Memory>(record: &M::Chain, out: &mut Records<'_, M>) -> Result<M::Chain, Error> {
     let mut fresh = out.memory.alloc(record.len().min(MAX_ROOM)).ok_or(Error::MemoryExhausted)?;
     let mut result = Ok(());
     record.for_each(0..record.len(), &mut |bytes| {

@@ -7,13 +7,13 @@ mod outgoing;
 
 pub(crate) use incoming::{Incoming, Record};
 use levee_buf::Memory;
-use levee_crypto::{Aad, Algorithm, Purpose, SessionId, TAG_LEN};
+use levee_crypto::{Aad, Aead, Algorithm, Purpose, SessionId, TAG_LEN, Token};
 pub(crate) use outgoing::Outgoing;
 use zeroize::Zeroize;
 
+use crate::counters::Counters;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::server::Out;
 use crate::suite::Version;
 
 /// Bytes of a record header.
@@ -28,6 +28,15 @@ const MAX_CIPHERTEXT: usize = MAX_PLAINTEXT + 256;
 
 /// The most bytes that protection adds to a record: header, explicit nonce or content type, tag.
 pub(crate) const MAX_OVERHEAD: usize = HEADER + 8 + TAG_LEN;
+
+/// What the record layer works with during a call: what [`Out`](crate::Out) and
+/// [`ClientOut`](crate::load::ClientOut) have in common.
+pub(crate) struct Records<'a, M: Memory> {
+    pub(crate) memory: &'a M,
+    pub(crate) aead: &'a mut dyn Aead<M>,
+    pub(crate) token: Token,
+    pub(crate) counters: &'a mut Counters,
+}
 
 /// The type of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +87,7 @@ impl Protection {
         keys: &Keys,
         version: Version,
         purpose: Purpose,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<Self, Error> {
         let session = out.aead.open_session(&keys.key, purpose).ok_or(Error::SessionsFull)?;
         Ok(Self { session, version, algorithm: keys.key.algorithm(), iv: keys.iv, seq: 0 })

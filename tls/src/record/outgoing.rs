@@ -4,9 +4,8 @@
 use levee_buf::{Chain, Memory, Pieces};
 use levee_crypto::{Aead, Answer, Direction, Finished, Operation, SessionId, TAG_LEN};
 
-use super::{ContentType, HEADER, MAX_OVERHEAD, MAX_PLAINTEXT, Protection, header};
+use super::{ContentType, HEADER, MAX_OVERHEAD, MAX_PLAINTEXT, Protection, Records, header};
 use crate::error::Error;
-use crate::server::Out;
 
 /// The least plaintext of a record when there is as much to send: a small window gets a record that
 /// waits in the send buffer rather than many small ones.
@@ -84,7 +83,7 @@ impl<M: Memory> Outgoing<M> {
         &mut self,
         kind: ContentType,
         content: &[u8],
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let prefix = self.prefix();
         let length = prefix + content.len();
@@ -106,7 +105,7 @@ impl<M: Memory> Outgoing<M> {
         &mut self,
         plain: &mut M::Chain,
         room: usize,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &self.protection else { return Err(Error::SealFailed) };
         let length = room.saturating_sub(protection.overhead()).clamp(MIN_RECORD, MAX_PLAINTEXT);
@@ -148,7 +147,7 @@ impl<M: Memory> Outgoing<M> {
         mut text: M::Chain,
         start: usize,
         kind: ContentType,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &mut self.protection else { return Err(Error::SealFailed) };
         let begin = start + protection.prefix();
@@ -183,7 +182,7 @@ impl<M: Memory> Outgoing<M> {
         mut text: M::Chain,
         mut into: M::Chain,
         mut code: M::Chain,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &mut self.protection else { return Err(Error::SealFailed) };
         let kind = ContentType::ApplicationData;
@@ -211,7 +210,7 @@ impl<M: Memory> Outgoing<M> {
     pub(crate) fn finished(
         &mut self,
         finished: Finished<M::Chain>,
-        out: &mut Out<'_, M>,
+        out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         self.sealing = Sealing::Idle;
         if !finished.ok {
@@ -223,7 +222,7 @@ impl<M: Memory> Outgoing<M> {
     }
 
     /// Submits again what the AEAD engine was too busy for.
-    pub(crate) fn resume(&mut self, out: &mut Out<'_, M>) -> Result<(), Error> {
+    pub(crate) fn resume(&mut self, out: &mut Records<'_, M>) -> Result<(), Error> {
         match std::mem::replace(&mut self.sealing, Sealing::Idle) {
             Sealing::Stalled(operation) => self.submit(operation, out),
             other => {
@@ -242,7 +241,7 @@ impl<M: Memory> Outgoing<M> {
         }
     }
 
-    fn submit(&mut self, operation: Operation<M::Chain>, out: &mut Out<'_, M>) -> Result<(), Error> {
+    fn submit(&mut self, operation: Operation<M::Chain>, out: &mut Records<'_, M>) -> Result<(), Error> {
         match out.aead.submit(out.token, operation) {
             Answer::Now(finished) => self.finished(finished, out)?,
             Answer::Later => self.sealing = Sealing::InFlight,

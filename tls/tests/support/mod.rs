@@ -4,6 +4,7 @@
 pub mod client;
 pub mod engines;
 pub mod hello;
+pub mod load;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 /// A certificate and its key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     pub chain: Vec<Vec<u8>>,
     pub key: Vec<u8>,
