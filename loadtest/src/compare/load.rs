@@ -13,14 +13,16 @@ use super::process::Process;
 use super::rows::{Scenario, Setup, Version, WarmUp, Work};
 use crate::report::{Summary, read_json};
 
-/// How much of the load is done.
+/// How long the load goes on, and at which rate if not as fast as the server answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Amount {
-    /// For so long, at this rate if there is one.
-    For(Duration, Option<f64>),
-    /// So many units.
-    Count(u64),
+pub(super) struct Amount {
+    pub(super) time: Duration,
+    pub(super) rate: Option<f64>,
 }
+
+/// How long a warm-up goes on, and with how many connections at most.
+const WARM_UP: Amount = Amount { time: Duration::from_millis(500), rate: None };
+const WARM_UP_CONNECTIONS: u32 = 64;
 
 /// Addresses that connections come from, where they are many or new ones come fast.
 const SOURCES: u32 = 8;
@@ -28,7 +30,7 @@ const SOURCES: u32 = 8;
 /// Connections that come from one address at most, out of some 60,000 ports.
 const CONNECTIONS_PER_SOURCE: u32 = 20_000;
 
-/// How long a load may take beyond its duration, or for its count.
+/// How long a load may take beyond its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arguments of this program for some work: what is done, not where from.
@@ -51,18 +53,9 @@ pub(super) fn arguments(work: Work, setup: Setup, amount: Amount) -> Vec<String>
             words
         }
     };
-    let connections = match amount {
-        Amount::Count(count) => setup.connections.min(u32::try_from(count).unwrap_or(u32::MAX)),
-        Amount::For(..) => setup.connections,
-    };
-    words.extend(["--name".into(), HOST.into(), "--connections".into(), connections.to_string()]);
-    match amount {
-        Amount::Count(count) => words.extend(["--count".into(), count.to_string()]),
-        Amount::For(time, rate) => {
-            words.extend(["--duration".into(), format!("{}", time.as_secs_f64())]);
-            words.extend(rate.into_iter().flat_map(|rate| ["--rate".into(), format!("{rate:.0}")]));
-        }
-    }
+    words.extend(["--name".into(), HOST.into(), "--connections".into(), setup.connections.to_string()]);
+    words.extend(["--duration".into(), amount.time.as_secs_f64().to_string()]);
+    words.extend(amount.rate.into_iter().flat_map(|rate| ["--rate".into(), format!("{rate:.0}")]));
     words
 }
 
@@ -113,28 +106,22 @@ pub(super) struct Load {
 impl Load {
     /// Starts what a scenario does.
     pub(super) fn start(lab: &Lab, scenario: &Scenario, amount: Amount) -> miette::Result<Self> {
-        let words = arguments(scenario.work, scenario.server, amount);
-        let patience = match amount {
-            Amount::For(time, _) => time + PATIENCE,
-            Amount::Count(_) => PATIENCE,
-        };
-        Self::spawn(lab, scenario, &words, patience)
+        Self::spawn(lab, scenario, &arguments(scenario.work, scenario.server, amount), amount.time)
     }
 
     /// Starts what comes before.
     pub(super) fn warm_up(lab: &Lab, scenario: &Scenario) -> miette::Result<Self> {
-        let (work, count) = match scenario.warm_up {
-            WarmUp::Same(count) => (scenario.work, count),
-            WarmUp::Requests(path, count) => (Work::Http { path, per_request: false }, count),
-            WarmUp::Handshakes(count) => {
-                (Work::Handshake { mode: "full", version: Version::Tls13, legitimate: None }, count)
-            }
+        let work = match scenario.warm_up {
+            WarmUp::Same => scenario.work,
+            WarmUp::Requests(path) => Work::Http { path, per_request: false },
+            WarmUp::Handshakes => Work::Handshake { mode: "full", version: Version::Tls13, legitimate: None },
         };
-        let words = arguments(work, scenario.server, Amount::Count(count));
-        Self::spawn(lab, scenario, &words, PATIENCE)
+        let connections = scenario.server.connections.min(WARM_UP_CONNECTIONS);
+        let words = arguments(work, Setup { connections, ..scenario.server }, WARM_UP);
+        Self::spawn(lab, scenario, &words, WARM_UP.time)
     }
 
-    fn spawn(lab: &Lab, scenario: &Scenario, words: &[String], patience: Duration) -> miette::Result<Self> {
+    fn spawn(lab: &Lab, scenario: &Scenario, words: &[String], time: Duration) -> miette::Result<Self> {
         let summary = lab.file("load.json");
         // A summary of the run before must not be taken for this one's.
         let _ = fs::remove_file(&summary);
@@ -144,7 +131,7 @@ impl Load {
             devices(lab.link, lab.network.prefix(), scenario.server.connections, scenario.needs_origin());
         command.args(words).args(devices).arg("--quiet").arg("--json").arg(&summary);
         let process = Process::start("the load", command, lab.file("load.log"))?;
-        Ok(Self { process, summary, patience })
+        Ok(Self { process, summary, patience: time + PATIENCE })
     }
 
     /// Waits for its end, and reads what it found out.
@@ -166,36 +153,36 @@ mod tests {
     use super::super::rows::SCENARIOS;
     use super::*;
 
-    fn words(name: &str, amount: Amount) -> String {
+    fn words(name: &str, seconds: f64, rate: Option<f64>) -> String {
         let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+        let amount = Amount { time: Duration::from_secs_f64(seconds), rate };
         arguments(scenario.work, scenario.server, amount).join(" ")
     }
 
     #[test]
     fn work_becomes_a_command_line() {
-        let five = Amount::For(Duration::from_secs(5), None);
         assert_eq!(
-            words("full-tls12-rsa3072", five),
+            words("full-tls12-rsa3072", 5.0, None),
             "handshake 10.9.1.1:443 --mode full --close rst --version 1.2 \
              --suite TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 --group x25519 --certificate rsa \
              --name bench.levee.test --connections 64 --duration 5"
         );
         assert_eq!(
-            words("flood-abandon", five),
+            words("flood-abandon", 5.0, None),
             "handshake 10.9.1.1:443 --mode abandon --close rst --version 1.3 --suite TLS_AES_128_GCM_SHA256 \
              --group x25519 --certificate ecdsa --legitimate /cached/1024 --name bench.levee.test \
              --connections 256 --duration 5"
         );
         assert_eq!(
-            words("per-request-1k", Amount::For(Duration::from_millis(2500), Some(1234.5))),
+            words("per-request-1k", 2.5, Some(1234.5)),
             "http https://10.9.1.1/cached/1024 --version 1.3 --per-request --name bench.levee.test \
              --connections 64 --duration 2.5 --rate 1234"
         );
         assert_eq!(
-            words("idle-10k", Amount::Count(16)),
+            words("idle-10k", 18.0, Some(2000.0)),
             "handshake 10.9.1.1:443 --mode stall --close rst --version 1.3 --suite TLS_AES_128_GCM_SHA256 \
-             --group x25519 --certificate ecdsa --stage established --name bench.levee.test --connections 16 \
-             --count 16"
+             --group x25519 --certificate ecdsa --stage established --name bench.levee.test --connections 10000 \
+             --duration 18 --rate 2000"
         );
     }
 

@@ -26,7 +26,7 @@ pub(super) struct ServerTime {
     busy: f64,
     /// Those of them outside of receiving and sending frames, where that can be told.
     outside_pmd: Option<f64>,
-    /// Seconds and units of load that this was for.
+    /// Of the load: its seconds and the units it completed.
     seconds: f64,
     units: f64,
 }
@@ -86,12 +86,12 @@ pub(super) fn measure(
     }
     match scenario.work {
         Work::Idle => idle(lab, peer, scenario),
-        _ => busy(lab, peer, scenario, Amount::For(time, rate)),
+        _ => busy(lab, peer, scenario, Amount { time, rate }),
     }
 }
 
 fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Observation, Failure> {
-    let (mut server, warm_up) = start(lab, peer, scenario, scenario.server)?;
+    let mut server = start(lab, peer, scenario, scenario.server)?;
     let meter = Meter::start()?;
     let summary = Load::start(lab, scenario, amount)?.finish(lab);
     let busy = meter.busy()?;
@@ -99,20 +99,17 @@ fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Ob
     server.check()?;
     let summary = summary?;
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    let units = summary.load.completed as f64;
+    // Levee counts its time and its work from its start: the warm-up is in both.
     let server = match server.stop()? {
-        // Levee counts from its start: the warm-up is in its sum, and so among the units.
-        Some(account) => ServerTime {
-            busy: account.busy(),
-            outside_pmd: Some(account.outside_pmd()),
-            seconds: summary.load.seconds + warm_up.load.seconds,
-            units: (summary.load.completed + warm_up.load.completed) as f64,
-        },
-        None => ServerTime {
-            busy,
-            outside_pmd: None,
-            seconds: summary.load.seconds,
-            units: summary.load.completed as f64,
-        },
+        Some(account) => {
+            let part =
+                if scenario.is_http() { units / account.responses() } else { units / account.handshakes() };
+            let part = if part.is_finite() { part.min(1.0) } else { 1.0 };
+            let outside_pmd = Some(account.outside_pmd() * part);
+            ServerTime { busy: account.busy() * part, outside_pmd, seconds: summary.load.seconds, units }
+        }
+        None => ServerTime { busy, outside_pmd: None, seconds: summary.load.seconds, units },
     };
     let resumes = matches!(scenario.work, Work::Handshake { mode: "resume", .. });
     Ok(Observation { resumes, summary, server: Some(server), bytes_per_connection: None })
@@ -121,15 +118,15 @@ fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Ob
 /// Memory of a server with many idle connections, against the same server made for few and just started.
 fn idle(lab: &Lab, peer: Peer, scenario: &Scenario) -> Result<Observation, Failure> {
     let before = kernel_memory()?;
-    let (server, _) = start(lab, peer, scenario, Setup { connections: FEW, ..scenario.server })?;
+    let server = start(lab, peer, scenario, Setup { connections: FEW, ..scenario.server })?;
     let small = footprint(&server, before)?;
     server.stop()?;
 
     let connections = scenario.server.connections;
     let before = kernel_memory()?;
-    let (mut server, _) = start(lab, peer, scenario, scenario.server)?;
+    let mut server = start(lab, peer, scenario, scenario.server)?;
     let made = Duration::from_secs(u64::from(2 * connections / PACE));
-    let amount = Amount::For(made + 2 * SETTLE, Some(f64::from(PACE)));
+    let amount = Amount { time: made + 2 * SETTLE, rate: Some(f64::from(PACE)) };
     let load = Load::start(lab, scenario, amount)?;
     lab.interrupt.sleep(made + SETTLE)?;
     server.check()?;
@@ -153,12 +150,12 @@ fn footprint(server: &Server, kernel_before: u64) -> miette::Result<f64> {
 }
 
 /// Starts a server and warms it up, which also shows that it answers over TLS.
-fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> Result<(Server, Summary), Failure> {
+fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> Result<Server, Failure> {
     let mut server = peer.start(lab, setup)?;
     let mut tries = 1;
     loop {
         match Load::warm_up(lab, scenario)?.finish(lab) {
-            Ok(summary) => return Ok((server, summary)),
+            Ok(_) => return Ok(server),
             Err(Failure::Run(_)) if tries < TRIES => tries += 1,
             Err(failure) => {
                 server.check()?;

@@ -250,8 +250,10 @@ fn measured(outcome: &Result<Observation, Failure>, figure: Figure, rate: Option
     let observation = match outcome {
         Ok(observation) => observation,
         Err(failure) => {
-            // A line of a table has room for the first of what may be many.
-            let remark = failure.reason().lines().next().map(str::to_owned);
+            // A table has room for one line: that with the error, where there is one.
+            let reason = failure.reason();
+            let error = reason.lines().find(|line| line.contains("Error:"));
+            let remark = error.or_else(|| reason.lines().next()).map(str::to_owned);
             return Measured { remark, ..Measured::default() };
         }
     };

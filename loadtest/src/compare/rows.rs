@@ -52,12 +52,15 @@ pub(super) enum Version {
     Tls13,
 }
 
-/// A count of the same work, or of requests for a path.
+/// What is done for a moment before a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WarmUp {
-    Same(u64),
-    Requests(&'static str, u64),
-    Handshakes(u64),
+    /// The same.
+    Same,
+    /// Requests for a path.
+    Requests(&'static str),
+    /// Full handshakes.
+    Handshakes,
 }
 
 /// How fast the load goes.
@@ -114,7 +117,7 @@ impl Scenario {
 
     /// The unit of that row.
     pub(super) fn unit(&self, figure: Figure) -> &'static str {
-        let requests = matches!(self.work, Work::Http { .. });
+        let requests = self.is_http();
         match figure {
             Figure::PerSecond | Figure::ResumedPerSecond if requests => "requests/s",
             Figure::PerSecond | Figure::ResumedPerSecond => "handshakes/s",
@@ -141,6 +144,11 @@ impl Scenario {
             Work::Http { .. } => true,
             Work::Idle => false,
         }
+    }
+
+    /// Whether its units are requests.
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.work, Work::Http { .. })
     }
 
     /// Whether the server needs its origin.
@@ -225,7 +233,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     transfer("cached-1m", "responses of 1 MiB, cached", "/cached/1048576", 16),
     transfer("proxied-1m", "responses of 1 MiB, from the origin", "/bytes/1048576", 16),
-    transfer("proxied-100m", "responses of 100 MiB, from the origin", "/bytes/104857600", 4),
+    Scenario {
+        warm_up: WarmUp::Requests("/bytes/1048576"),
+        ..transfer("proxied-100m", "responses of 100 MiB, from the origin", "/bytes/104857600", 4)
+    },
     Scenario {
         rate: Rate::HalfOfOwn,
         figures: QUANTILES,
@@ -258,7 +269,7 @@ const fn full(
         name,
         about,
         server: Setup { certificate, ..ECDSA },
-        warm_up: WarmUp::Same(256),
+        warm_up: WarmUp::Same,
         work: Work::Handshake { mode: "full", version, legitimate: None },
         rate: Rate::Unlimited,
         figures: FULL,
@@ -279,7 +290,7 @@ const fn requests(name: &'static str, about: &'static str, path: &'static str) -
         name,
         about,
         server: ECDSA,
-        warm_up: WarmUp::Requests(path, 256),
+        warm_up: WarmUp::Requests(path),
         work: Work::Http { path, per_request: false },
         rate: Rate::Unlimited,
         figures: &[Figure::PerSecond],
@@ -289,7 +300,6 @@ const fn requests(name: &'static str, about: &'static str, path: &'static str) -
 const fn transfer(name: &'static str, about: &'static str, path: &'static str, connections: u32) -> Scenario {
     Scenario {
         server: Setup { connections, ..ECDSA },
-        warm_up: WarmUp::Requests(path, 1),
         figures: &[Figure::BodyRate],
         ..requests(name, about, path)
     }
@@ -301,7 +311,7 @@ const fn flood(name: &'static str, about: &'static str, mode: &'static str) -> S
         name,
         about,
         server: Setup { connections: 256, ..ECDSA },
-        warm_up: WarmUp::Requests(PATH, 16),
+        warm_up: WarmUp::Requests(PATH),
         work: Work::Handshake { mode, version: Version::Tls13, legitimate: Some(PATH) },
         rate: Rate::Unlimited,
         figures: &[Figure::LegitimateP99],
@@ -313,7 +323,7 @@ const fn idle(name: &'static str, about: &'static str, connections: u32) -> Scen
         name,
         about,
         server: Setup { connections, patience: 600, ..ECDSA },
-        warm_up: WarmUp::Handshakes(16),
+        warm_up: WarmUp::Handshakes,
         work: Work::Idle,
         rate: Rate::Unlimited,
         figures: &[Figure::BytesPerConnection],

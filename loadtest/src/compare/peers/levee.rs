@@ -83,7 +83,14 @@ cycles = true
 /// What Levee says when it ends.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(in crate::compare) struct Account {
+    counters: Counters,
     cycles: Cycles,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Counters {
+    handshakes: f64,
+    responses: f64,
 }
 
 /// Cycles of the time-stamp counter, of all workers together.
@@ -109,6 +116,16 @@ impl Account {
             .map_err(|error| format!("gave an account that is not as expected: {error}"))
     }
 
+    /// Handshakes it completed.
+    pub(in crate::compare) fn handshakes(&self) -> f64 {
+        self.counters.handshakes
+    }
+
+    /// Responses it sent.
+    pub(in crate::compare) fn responses(&self) -> f64 {
+        self.counters.responses
+    }
+
     /// Seconds in which it had something to do.
     pub(in crate::compare) fn busy(&self) -> f64 {
         self.cycles.busy / self.cycles.hz
@@ -127,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_account_is_read() {
-        let output = "levee is ready\n{\"leaks\":{},\"held\":{},\"connections\":3,\"counters\":{\"handshakes\":9},\
+        let output = "levee is ready\n{\"leaks\":{},\"held\":{},\"connections\":3,\"counters\":{\"handshakes\":9,\"responses\":4},\
              \"cycles\":{\"hz\":2e9,\"total\":9000000000,\"idle\":3000000000,\"busy\":6000000000,\"stages\":\
              {\"receive\":1000000000,\"tcp_in\":1,\"sessions\":1,\"engine\":1,\"aead\":1,\"tcp_out\":1,\
              \"transmit\":500000000}}}\nbye\n";
@@ -139,6 +156,6 @@ mod tests {
     #[test]
     fn what_is_no_account_is_an_error() {
         assert!(Account::read("levee is ready\n").unwrap_err().contains("no account"));
-        assert!(Account::read("{\"leaks\":{}}\n").unwrap_err().contains("cycles"));
+        assert!(Account::read("{\"leaks\":{}}\n").unwrap_err().contains("not as expected"));
     }
 }
