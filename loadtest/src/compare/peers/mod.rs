@@ -31,7 +31,7 @@ pub enum Peer {
 }
 
 /// How long a server may take until it listens.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 impl Peer {
     /// Its name, as its authors write it.
