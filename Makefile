@@ -1,6 +1,6 @@
 # What a person calls. Each target works on a fresh Debian 12, as root, with git, make and Rust.
 
-.PHONY: build run test lint
+.PHONY: build run test bench lint
 
 build:
 	etc/install-deps.sh
@@ -14,6 +14,12 @@ run: build
 test: build
 	etc/install-deps.sh test
 	tests/run
+
+# Levee, nginx and HAProxy in turn: a first look of some ten minutes. What can be quoted takes longer, say
+# BENCH_ARGS='--rounds 5 --seconds 5 --json FILE'; BENCH_ARGS=--list shows the rows.
+bench: build
+	etc/install-deps.sh bench
+	$(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/levee-load compare $(BENCH_ARGS)
 
 lint:
 	etc/install-deps.sh

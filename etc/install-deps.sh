@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Levee needs. `install-deps.sh` is for building and `make run`;
-# `install-deps.sh test` adds the clients, servers and tools that the tests talk to.
+# `install-deps.sh test` adds the clients, servers and tools that the tests talk to, `install-deps.sh bench`
+# the servers that Levee is compared to.
 # Does nothing when all of them are there.
 set -euo pipefail
 
@@ -14,6 +15,12 @@ if [ "${1-}" = test ]; then
   packages+=(
     gnutls-bin wrk nginx-light          # peers that are not ours
     tcpdump nftables iputils-ping       # segments on the wire: seen, lost, answered
+  )
+fi
+if [ "${1-}" = bench ]; then
+  packages+=(
+    haproxy nginx-light                 # what Levee is compared to
+    linux-perf                          # where a worker's time goes
   )
 fi
 
@@ -32,7 +39,7 @@ fi
 echo "install-deps: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-# nginx-light brings a service that would start; the tests start their own with their own files.
+# nginx-light and haproxy bring services that would start; ours are started with files of their own.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' >"$policy"

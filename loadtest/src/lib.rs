@@ -13,11 +13,13 @@
 //! | `target` | where load may be sent |
 //! | `device` | DPDK from a command line |
 //! | `paper` | two papers' tables, done again |
+//! | `compare` | Levee beside other servers, in turn |
 //! | `report` | what a run found out |
 //! | `wire` | a bad network between two links |
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod compare;
 pub mod device;
 pub mod handshake;
 pub mod http;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::{handshake, http, nic, origin, paper, wire};
+use levee_loadtest::{compare, handshake, http, nic, origin, paper, wire};
 use miette::{Context, IntoDiagnostic};
 
 /// Load and attacks for one's own laboratory, and peers to measure with.
@@ -17,6 +17,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Compare(compare::Options),
     Handshake(Box<handshake::command::Options>),
     Http(Box<http::command::Options>),
     Nic(nic::Options),
@@ -30,6 +31,7 @@ enum Command {
 
 fn main() -> miette::Result<()> {
     match Arguments::parse().command {
+        Command::Compare(options) => compare::run(&options),
         Command::Handshake(options) => handshake::command::command(&options),
         Command::Http(options) => http::command::command(&options),
         Command::Nic(options) => nic::command(&options),
