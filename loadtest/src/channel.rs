@@ -51,6 +51,12 @@ impl<M: Memory> Security<M> {
         }
     }
 
+    /// Tickets and sessions that clients can offer.
+    #[must_use]
+    pub fn tickets(&self) -> usize {
+        self.handle.tickets()
+    }
+
     /// Random bytes.
     pub fn fill_random(&mut self, bytes: &mut [u8]) {
         self.random.fill_bytes(bytes);

@@ -96,6 +96,15 @@ impl Final {
     /// # Panics
     /// When there is.
     pub fn expect_clean(&self) {
+        self.expect_nothing_left();
+        assert_eq!(self.counter("payload_copies"), 0, "{}", self.0);
+    }
+
+    /// Sees to it that nothing is left.
+    ///
+    /// # Panics
+    /// When there is.
+    pub fn expect_nothing_left(&self) {
         for (pool, left) in self.0["leaks"].as_object().expect("the account has leaks") {
             assert_eq!(left.as_u64(), Some(0), "{pool} are left: {}", self.0);
         }
@@ -103,7 +112,6 @@ impl Final {
             assert_eq!(left.as_u64(), Some(0), "{table} are left: {}", self.0);
         }
         assert_eq!(self.0["connections"].as_u64(), Some(0), "connections are left: {}", self.0);
-        assert_eq!(self.counter("payload_copies"), 0, "{}", self.0);
     }
 
     /// A counter of all workers together.

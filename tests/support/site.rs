@@ -128,6 +128,16 @@ impl Site {
         end
     }
 
+    /// As [`Site::finish`], where senders left no choice but to copy: bytes in far too many segments.
+    ///
+    /// # Panics
+    /// When something is left.
+    pub fn finish_with_copies(self) -> Final {
+        let end = self.levee.stop();
+        end.expect_nothing_left();
+        end
+    }
+
     /// As [`Site::finish`], and what the wire did.
     ///
     /// # Panics

@@ -107,6 +107,8 @@ pub struct Flood<M: Memory> {
     timeouts: VecDeque<(u64, usize)>,
     /// Slow connections, in the order in which they send their next byte.
     drips: VecDeque<(u64, usize, u64)>,
+    /// Connections that wait for a ticket, in the order in which they stop.
+    lingering: VecDeque<(u64, usize, u64)>,
     tally: Tally,
 }
 
@@ -131,6 +133,8 @@ enum Phase {
     Running,
     /// It has been brought as far as it is to go.
     Held,
+    /// Done, but for a ticket that may come.
+    Lingering,
     /// Done; what the client has to say still goes.
     Leaving,
 }
@@ -139,6 +143,8 @@ enum Phase {
 const REFUSED: u32 = 1000;
 /// Connections opened in a turn, at most: a burst of them is worth no more to the server.
 const BURST: usize = 64;
+/// How long a ticket may take.
+const LINGER_NS: u64 = 200_000_000;
 /// Without a unit after this time there is no target.
 const REACH_NS: u64 = 10_000_000_000;
 
@@ -165,6 +171,7 @@ impl<M: Memory> Flood<M> {
             moved: Vec::new(),
             timeouts: VecDeque::new(),
             drips: VecDeque::new(),
+            lingering: VecDeque::new(),
             tally: Tally::new(unit),
         }
     }
@@ -264,14 +271,15 @@ impl<M: Memory> Flood<M> {
         let Some(attack) = self.attacks[slot].as_mut() else { return };
         let mut noise = [0; 512];
         self.security.fill_random(&mut noise);
-        let length = 1 + usize::from(noise[0]) + usize::from(noise[1] & 1) * 255;
+        // Enough of it that no server waits for the rest.
+        let length = 256 + usize::from(noise[1]);
         match noise[2] % 4 {
-            0 => {}
+            0 => noise[0] |= 0x80,
             1 => noise[..5].copy_from_slice(&[22, 3, 1, 0, 200]),
             2 => noise[..18].copy_from_slice(b"GET / HTTP/1.1\r\n\r\n"),
             _ => noise[..5].copy_from_slice(&[22, 3, 3, 0xff, 0xff]),
         }
-        if self.memory.push(&mut attack.script, &noise[..length.clamp(18, 512)]).is_err() {
+        if self.memory.push(&mut attack.script, &noise[..length]).is_err() {
             return self.fail(slot, "out_of_memory", net);
         }
         attack.allowed = attack.script.len();
@@ -293,6 +301,11 @@ impl<M: Memory> Flood<M> {
             _ => {
                 let result = attack.client.input(wire, &mut self.security.out(slot));
                 match result {
+                    Ok(()) if attack.phase == Phase::Lingering => {
+                        if self.security.tickets() > 0 {
+                            self.dismiss(slot, net);
+                        }
+                    }
                     Ok(()) => self.advance(slot, net),
                     Err(error) => self.fail(slot, error.name(), net),
                 }
@@ -361,6 +374,19 @@ impl<M: Memory> Flood<M> {
         if attack.client.handshake().is_some_and(|established| established.resumed) {
             self.tally.resumed += 1;
         }
+        // RFC 8446 section 4.6.1: tickets come behind the handshake. The first that comes serves all.
+        if self.goal.mode == Mode::Resume && self.security.tickets() == 0 {
+            attack.phase = Phase::Lingering;
+            self.lingering.push_back((net.now_ns() + LINGER_NS, slot, attack.began_ns));
+            net.wake(slot);
+            return;
+        }
+        self.dismiss(slot, net);
+    }
+
+    /// Ends a connection when its client has said what it has to.
+    fn dismiss(&mut self, slot: usize, net: &mut dyn Net<M>) {
+        let Some(attack) = self.attacks[slot].as_mut() else { return };
         if attack.client.wants_write() || self.goal.close == Close::Fin {
             attack.phase = Phase::Leaving;
             net.wake(slot);
@@ -392,7 +418,7 @@ impl<M: Memory> Flood<M> {
                 self.tally.complete(began_ns, now_ns);
             }
             (_, Phase::Held) => self.tally.fail("ended_by_peer"),
-            (_, Phase::Leaving) => {}
+            (_, Phase::Lingering | Phase::Leaving) => {}
             _ => self.tally.fail(reason),
         }
     }
@@ -410,6 +436,20 @@ impl<M: Memory> Flood<M> {
             }
         }
         any
+    }
+
+    /// Ends who has waited long enough for a ticket.
+    fn give_up_lingering(&mut self, net: &mut dyn Net<M>) {
+        while let Some(&(due_ns, slot, began_ns)) = self.lingering.front()
+            && due_ns <= net.now_ns()
+        {
+            self.lingering.pop_front();
+            let lingers =
+                |attack: &Attack<M>| attack.phase == Phase::Lingering && attack.began_ns == began_ns;
+            if self.attacks[slot].as_ref().is_some_and(lingers) {
+                self.dismiss(slot, net);
+            }
+        }
     }
 
     /// Lets slow connections say their next byte.
@@ -440,8 +480,8 @@ impl<M: Memory> Flood<M> {
         {
             self.timeouts.pop_front();
             let Some(attack) = self.attacks[slot].as_ref() else { continue };
-            let holds =
-                attack.phase == Phase::Held || matches!(self.goal.mode, Mode::Slow | Mode::Renegotiate);
+            let holds = matches!(attack.phase, Phase::Held | Phase::Lingering)
+                || matches!(self.goal.mode, Mode::Slow | Mode::Renegotiate);
             if attack.began_ns == began_ns && !holds {
                 self.fail(slot, "timed_out", net);
             }
@@ -520,6 +560,7 @@ impl<M: Memory> Party<M> for Flood<M> {
         }
         self.time_out(net);
         self.drip(net);
+        self.give_up_lingering(net);
         self.open(net) || left
     }
 

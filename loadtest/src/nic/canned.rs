@@ -35,10 +35,10 @@ const RECORDS: [(u8, usize); 2] = [(22, 90), (23, 800)];
 /// # Errors
 /// Anything that could not be started.
 pub(super) fn measure(options: &Options) -> miette::Result<Measured> {
-    let eal = device::start(&options.memory, &[], options.cpu)?;
+    let eal = device::start(&options.memory(), &[], options.cpu)?;
     let [client, peer] = cable(&eal, "client", super::row::CABLE).into_diagnostic()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let half = options.memory.memory / 2;
+    let half = options.memory / 2;
     let peer = start(&eal, &peer, options.server_cpu, half, Arc::clone(&stop))?;
     let arguments = format!(
         "{CLIENT_SIDE}:443 --mode abandon --connections 256 --device {client} --address {SOURCE} --sources 16 \

@@ -14,7 +14,7 @@ use std::process::Command;
 use miette::{Context, IntoDiagnostic, miette};
 use serde::{Deserialize, Serialize};
 
-use crate::device::Memory;
+use crate::device::{Hugepages, Memory};
 use crate::handshake::command::seconds;
 use crate::report::{self, Machine, Table, number};
 
@@ -33,9 +33,12 @@ pub struct Options {
     /// The CPU of the worker.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub server_cpu: usize,
-    /// Packet memory of the process.
-    #[command(flatten)]
-    pub memory: Memory,
+    /// MiB of packet memory, for both sides.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub memory: u32,
+    /// Where packet memory comes from: hugepages if enough are free, or ordinary pages.
+    #[arg(long, value_enum, default_value_t = Hugepages::Auto)]
+    pub hugepages: Hugepages,
     /// Write the rows as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -56,6 +59,13 @@ Examples:
       all rows
   levee-load nic handshake cached --seconds 5 --json nic.json
       rows whose name has one of these in it";
+
+impl Options {
+    /// The memory of the process.
+    const fn memory(&self) -> Memory {
+        Memory { memory: self.memory, hugepages: self.hugepages }
+    }
+}
 
 /// One row of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -153,12 +163,12 @@ fn measure(name: &str, options: &Options) -> miette::Result<Measured> {
 
 fn in_a_process(name: &str, options: &Options) -> miette::Result<Measured> {
     let program = std::env::current_exe().into_diagnostic()?;
-    let hugepages = if options.memory.hugepages == crate::device::Hugepages::Auto { "auto" } else { "off" };
+    let hugepages = if options.hugepages == Hugepages::Auto { "auto" } else { "off" };
     let output = Command::new(program)
         .args(["nic", "--only", name])
         .args(["--seconds", &options.seconds.to_string()])
         .args(["--cpu", &options.cpu.to_string(), "--server-cpu", &options.server_cpu.to_string()])
-        .args(["--memory", &options.memory.memory.to_string(), "--hugepages", hugepages])
+        .args(["--memory", &options.memory.to_string(), "--hugepages", hugepages])
         .output()
         .into_diagnostic()?;
     let said = String::from_utf8_lossy(&output.stdout);

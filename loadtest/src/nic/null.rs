@@ -30,13 +30,13 @@ const FRAME: usize = 64;
 /// Anything that could not be started.
 pub(super) fn measure(name: &str, options: &Options) -> miette::Result<Measured> {
     let device = format!("net_null0,size={FRAME}");
-    let eal = device::start(&options.memory, &[&device], options.cpu)?;
+    let eal = device::start(&options.memory(), &[&device], options.cpu)?;
     if name == RECEIVE { receive(&eal, options) } else { transmit(&eal, &device, options) }
 }
 
 /// A worker whose port has a frame of zeros at any time: received, looked at, dropped with a reason.
 fn receive(eal: &Eal, options: &Options) -> miette::Result<Measured> {
-    let server = server::start(eal, &["net_null0"], options.server_cpu, options.memory.memory / 2)?;
+    let server = server::start(eal, &["net_null0"], options.server_cpu, options.memory / 2)?;
     thread::sleep(Duration::from_secs_f64(options.seconds));
     let report = server.stop()?.report;
     let cycles = report.cycles.ok_or_else(|| miette!("the worker counted no cycles"))?;
@@ -67,7 +67,7 @@ fn receive(eal: &Eal, options: &Options) -> miette::Result<Measured> {
 /// Frames of packet memory taken, filled, given to the device and back in memory: what sending costs at
 /// the least.
 fn transmit(eal: &Eal, device: &str, options: &Options) -> miette::Result<Measured> {
-    let pool = device::pool(eal, "null", options.memory.memory / 2)?;
+    let pool = device::pool(eal, "null", options.memory / 2)?;
     let Started { port, mut queues, .. } = device::open(eal, device, 1500, &pool, false)?;
     let mut tx = queues.tx.remove(0);
     let clock = Clock::new(eal);

@@ -56,16 +56,15 @@ pub(super) const CABLE: u32 = 4095;
 /// # Errors
 /// Anything that could not be started, or was not served.
 pub(super) fn measure(row: &Row, options: &Options) -> miette::Result<Measured> {
-    let memory = &options.memory;
-    let half = device::Memory { memory: memory.memory / 2, ..memory.clone() };
-    let eal = device::start(memory, &[], options.cpu)?;
+    let half = options.memory / 2;
+    let eal = device::start(&options.memory(), &[], options.cpu)?;
     let [client, levee_client] = cable(&eal, "client", CABLE).into_diagnostic()?;
     let [origin, levee_origin] = cable(&eal, "origin", CABLE).into_diagnostic()?;
-    let server = server::start(&eal, &[&levee_client, &levee_origin], options.server_cpu, half.memory)?;
+    let server = server::start(&eal, &[&levee_client, &levee_origin], options.server_cpu, half)?;
     let place = format!(
         "--device {client} --address {SOURCE} --sources 16 --origin {origin}@{ORIGIN}/24:8080 --cpu {} \
          --memory {} --quiet --duration {}",
-        options.cpu, half.memory, options.seconds
+        options.cpu, half, options.seconds
     );
     let summary = match row.load {
         Load::Handshake(arguments) => {
