@@ -13,14 +13,15 @@ packages=(
 )
 if [ "${1-}" = test ]; then
   packages+=(
-    gnutls-bin wrk nginx-light          # peers that are not ours
+    gnutls-bin wrk nghttp2-client nginx-light # peers that are not ours
+    linux-perf binutils                 # where a server's time goes
     tcpdump nftables iputils-ping       # segments on the wire: seen, lost, answered
   )
 fi
 if [ "${1-}" = bench ]; then
   packages+=(
     haproxy nginx-light                 # what Levee is compared to
-    linux-perf                          # where a worker's time goes
+    linux-perf binutils                 # where a server's time goes
   )
 fi
 

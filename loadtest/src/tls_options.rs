@@ -69,9 +69,10 @@ impl TlsOptions {
             TlsVersion::Tls12 => Version::Tls12,
             TlsVersion::Tls13 => Version::Tls13,
         };
-        let (first, second) = match self.group {
-            TlsGroup::X25519 => (Group::X25519, Group::Secp256r1),
-            TlsGroup::Secp256r1 => (Group::Secp256r1, Group::X25519),
+        let groups = match self.group {
+            // RFC 8422 section 5.1: without its curve in the offer, an ECDSA certificate of TLS 1.2 is none.
+            TlsGroup::X25519 => vec![Group::X25519, Group::Secp256r1],
+            TlsGroup::Secp256r1 => vec![Group::Secp256r1],
         };
         let ecdsa = [SignatureScheme::EcdsaSecp256r1Sha256];
         let rsa = [SignatureScheme::RsaPssRsaeSha256, SignatureScheme::RsaPkcs1Sha256];
@@ -90,7 +91,7 @@ impl TlsOptions {
         let options = ClientOptions {
             versions: vec![version],
             suites,
-            groups: vec![first, second],
+            groups,
             schemes,
             server_name: self.name.clone(),
             alpn: vec![b"http/1.1".to_vec()],

@@ -16,5 +16,6 @@ mod load;
 mod logs;
 mod smuggling;
 mod tcp;
+mod tools;
 mod transfers;
 mod wire;

@@ -62,14 +62,16 @@ pub(super) fn arguments(work: Work, setup: Setup, amount: Amount) -> Vec<String>
 /// One suite for all servers, whatever their order of preference.
 fn handshake(mode: &str, version: Version, setup: Setup) -> Vec<String> {
     let kind = setup.certificate.kind();
-    let (version, suite) = match version {
-        Version::Tls13 => ("1.3", "TLS_AES_128_GCM_SHA256".to_owned()),
-        Version::Tls12 => ("1.2", format!("TLS_ECDHE_{}_WITH_AES_128_GCM_SHA256", kind.to_uppercase())),
+    let (version, group, suite) = match version {
+        Version::Tls13 => ("1.3", "x25519", "TLS_AES_128_GCM_SHA256".to_owned()),
+        Version::Tls12 => {
+            ("1.2", "secp256r1", format!("TLS_ECDHE_{}_WITH_AES_128_GCM_SHA256", kind.to_uppercase()))
+        }
     };
     let target = format!("{SERVER}:443");
     ["handshake", &target, "--mode", mode, "--close", "rst", "--version", version, "--suite", &suite]
         .into_iter()
-        .chain(["--group", "x25519", "--certificate", kind])
+        .chain(["--group", group, "--certificate", kind])
         .map(str::to_owned)
         .collect()
 }

@@ -150,7 +150,7 @@ fn footprint(server: &Server, kernel_before: u64) -> miette::Result<f64> {
 }
 
 /// Starts a server and warms it up, which also shows that it answers over TLS.
-fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> Result<Server, Failure> {
+pub(super) fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> Result<Server, Failure> {
     let mut server = peer.start(lab, setup)?;
     let mut tries = 1;
     loop {

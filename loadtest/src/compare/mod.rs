@@ -12,6 +12,7 @@
 //! | `load` | the load, a child process |
 //! | `verdict` | medians, ratios, who was the limit |
 //! | `output` | table, JSON, charts |
+//! | `paper` | two papers' tables instead |
 //! | `lab`, `network`, `certificates`, `process` | where it happens, and that nothing of it is left |
 
 mod certificates;
@@ -20,6 +21,7 @@ mod load;
 mod measure;
 mod network;
 mod output;
+mod paper;
 mod peers;
 mod process;
 mod rows;
@@ -70,6 +72,10 @@ pub struct Options {
     /// Measures Levee alone over shared memory, which has no kernel in the path.
     #[arg(long, conflicts_with_all = ["peers", "offloads"])]
     pub memif: bool,
+    /// Makes the tables of two papers again instead: encrypted transfer, copying, and where each server spends its
+    /// time in handshakes (needs perf).
+    #[arg(long, conflicts_with_all = ["rows", "markdown", "plot", "offloads", "memif"])]
+    pub paper: bool,
     /// Leaves configurations and logs where they are, and says where.
     #[arg(long)]
     pub keep: bool,
@@ -97,6 +103,9 @@ pub fn run(options: &Options) -> miette::Result<()> {
     let mut options = options.clone();
     options.peers.sort();
     options.peers.dedup();
+    if options.paper {
+        return paper::run(&options);
+    }
     let links: &[Link] = match (options.memif, options.offloads) {
         (true, _) => &[Link::Memif],
         (false, true) => &[Link::Veth, Link::KernelLoad],

@@ -9,14 +9,12 @@
 //! | b | the figures of `memcpy` and `memset` | `memory` |
 //! | c | the profile of a server under handshakes | `breakdown` |
 
-mod align;
 pub mod breakdown;
 pub mod memory;
 mod spread;
 pub mod transfer;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -26,7 +24,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use crate::device::Memory;
-use align::align;
+use crate::report;
 use breakdown::{Load, Server, Shares};
 pub use spread::Spread;
 
@@ -117,7 +115,7 @@ pub fn run(options: &Options) -> miette::Result<Tables> {
         tables.handshake = Some(table_c(options)?);
     }
     match &options.json {
-        Some(path) => write_json(path, &tables).map(|()| tables),
+        Some(path) => report::write_json(path, &tables).map(|()| tables),
         None => Ok(tables),
     }
 }
@@ -132,7 +130,7 @@ fn table_a(options: &Options) -> miette::Result<transfer::Transfer> {
     };
     let transfer = transfer::measure(&plan)?;
     println!("a. AES-128-GCM and TCP: {} bytes, medians of {}", plan.bytes, plan.rounds);
-    print!("{}", align(&transfer.cells()));
+    println!("{}", table(&transfer.cells()));
     for failure in &transfer.failures {
         println!("{}: not on this machine: {}", failure.way.name(), failure.why);
     }
@@ -146,7 +144,7 @@ fn table_b(options: &Options) -> miette::Result<memory::Costs> {
     println!(
         "b. least ns a call, GB/s: copy and clear are memcpy and memset, wipe is zeroize, seal is AES-128-GCM"
     );
-    println!("{}", align(&costs.cells()));
+    println!("{}", table(&costs.cells()));
     Ok(costs)
 }
 
@@ -174,7 +172,7 @@ fn table_c(options: &Options) -> miette::Result<Vec<Profile>> {
 pub fn print_c(profiles: &[Profile]) {
     println!("c. where the CPU time of handshakes goes");
     let columns: Vec<_> = profiles.iter().map(|profile| (profile.server.as_str(), &profile.shares)).collect();
-    println!("{}", align(&breakdown::cells(&columns)));
+    println!("{}", table(&breakdown::cells(&columns)));
     for profile in profiles {
         println!("{}, by function:", profile.server);
         for function in &profile.shares.functions {
@@ -184,10 +182,14 @@ pub fn print_c(profiles: &[Profile]) {
     }
 }
 
-fn write_json(path: &Path, tables: &Tables) -> miette::Result<()> {
-    let wrong = || format!("cannot write {}", path.display());
-    let file = File::create(path).into_diagnostic().wrap_err_with(wrong)?;
-    serde_json::to_writer_pretty(file, tables).into_diagnostic().wrap_err_with(wrong)
+/// A table of lines of cells, the first of which is its head.
+fn table(lines: &[Vec<String>]) -> report::Table {
+    let head = lines.first().map(|line| line.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut table = report::Table::new(&head.unwrap_or_default());
+    for line in lines.iter().skip(1) {
+        table.row(line.clone());
+    }
+    table
 }
 
 /// Pins the calling thread.

@@ -164,6 +164,11 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// Its process, or the first of them.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Bytes of memory that its processes have, with their hugepages and page tables.
     pub(super) fn memory(&self) -> miette::Result<u64> {
         account::memory_of_group(self.process.id())
