@@ -46,10 +46,13 @@ pub(super) fn arguments(work: Work, setup: Setup, amount: Amount) -> Vec<String>
             words.extend(["--stage".into(), "established".into()]);
             words
         }
-        Work::Http { path, per_request } => {
+        Work::Http { path, per_request, pipeline } => {
             let url = format!("https://{SERVER}{path}");
             let mut words = vec!["http".into(), url, "--version".into(), "1.3".into()];
             words.extend(per_request.then(|| "--per-request".into()));
+            if pipeline > 1 {
+                words.extend(["--pipeline".into(), pipeline.to_string()]);
+            }
             words
         }
     };
@@ -115,7 +118,7 @@ impl Load {
     pub(super) fn warm_up(lab: &Lab, scenario: &Scenario) -> miette::Result<Self> {
         let work = match scenario.warm_up {
             WarmUp::Same => scenario.work,
-            WarmUp::Requests(path) => Work::Http { path, per_request: false },
+            WarmUp::Requests(path) => Work::Http { path, per_request: false, pipeline: 1 },
             WarmUp::Handshakes => Work::Handshake { mode: "full", version: Version::Tls13, legitimate: None },
         };
         let connections = scenario.server.connections.min(WARM_UP_CONNECTIONS);

@@ -86,7 +86,10 @@ pub(super) fn measure(
     }
     match scenario.work {
         Work::Idle => idle(lab, peer, scenario),
-        _ => busy(lab, peer, scenario, Amount { time, rate }),
+        _ => {
+            let time = time.max(Duration::from_secs(scenario.seconds.into()));
+            busy(lab, peer, scenario, Amount { time, rate })
+        }
     }
 }
 

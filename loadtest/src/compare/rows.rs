@@ -14,6 +14,8 @@ pub(super) struct Scenario {
     pub(super) warm_up: WarmUp,
     pub(super) work: Work,
     pub(super) rate: Rate,
+    /// Seconds that a run takes at least, for units to become complete.
+    pub(super) seconds: u32,
     pub(super) figures: &'static [Figure],
 }
 
@@ -42,7 +44,7 @@ pub(super) enum Work {
     /// `levee-load handshake --mode stall`: connections that stay, idle.
     Idle,
     /// `levee-load http`.
-    Http { path: &'static str, per_request: bool },
+    Http { path: &'static str, per_request: bool, pipeline: u16 },
 }
 
 /// A version of TLS.
@@ -224,18 +226,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     resumed("resumed-tls13", "resumed handshakes, TLS 1.3", Version::Tls13),
     resumed("resumed-tls12", "resumed handshakes, TLS 1.2", Version::Tls12),
     requests(PACE, "requests on kept connections, 1 KiB, cached", "/cached/1024"),
+    Scenario {
+        work: Work::Http { path: "/cached/1024", per_request: false, pipeline: 16 },
+        figures: &[Figure::PerSecond],
+        ..transfer(
+            "pipelined-1k",
+            "requests, 16 under way on each connection, 1 KiB, cached",
+            "/cached/1024",
+            64,
+        )
+    },
     requests("cached-16k", "requests on kept connections, 16 KiB, cached", "/cached/16384"),
     requests("proxied-1k", "requests on kept connections, 1 KiB, from the origin", "/bytes/1024"),
     requests("proxied-16k", "requests on kept connections, 16 KiB, from the origin", "/bytes/16384"),
     Scenario {
-        work: Work::Http { path: "/cached/1024", per_request: true },
+        work: Work::Http { path: "/cached/1024", per_request: true, pipeline: 1 },
         ..requests("per-request-1k", "a new connection for each request, 1 KiB, cached", "/cached/1024")
     },
     transfer("cached-1m", "responses of 1 MiB, cached", "/cached/1048576", 16),
     transfer("proxied-1m", "responses of 1 MiB, from the origin", "/bytes/1048576", 16),
     Scenario {
+        seconds: 8,
         warm_up: WarmUp::Requests("/bytes/1048576"),
-        ..transfer("proxied-100m", "responses of 100 MiB, from the origin", "/bytes/104857600", 4)
+        ..transfer("proxied-100m", "responses of 100 MiB, from the origin", "/bytes/104857600", 2)
     },
     Scenario {
         rate: Rate::HalfOfOwn,
@@ -256,6 +269,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// Connections of a load that keeps a server busy.
 const CONNECTIONS: u32 = 64;
 
+/// Connections of a load of requests. With few, both sides do in turn what all of them want, and wait in between.
+const MANY: u32 = 256;
+
 const ECDSA: Setup =
     Setup { certificate: Certificate::Ecdsa, resumption: false, connections: CONNECTIONS, patience: 10 };
 
@@ -272,6 +288,7 @@ const fn full(
         warm_up: WarmUp::Same,
         work: Work::Handshake { mode: "full", version, legitimate: None },
         rate: Rate::Unlimited,
+        seconds: 0,
         figures: FULL,
     }
 }
@@ -289,10 +306,11 @@ const fn requests(name: &'static str, about: &'static str, path: &'static str) -
     Scenario {
         name,
         about,
-        server: ECDSA,
+        server: Setup { connections: MANY, ..ECDSA },
         warm_up: WarmUp::Requests(path),
-        work: Work::Http { path, per_request: false },
+        work: Work::Http { path, per_request: false, pipeline: 1 },
         rate: Rate::Unlimited,
+        seconds: 0,
         figures: &[Figure::PerSecond],
     }
 }
@@ -314,6 +332,7 @@ const fn flood(name: &'static str, about: &'static str, mode: &'static str) -> S
         warm_up: WarmUp::Requests(PATH),
         work: Work::Handshake { mode, version: Version::Tls13, legitimate: Some(PATH) },
         rate: Rate::Unlimited,
+        seconds: 0,
         figures: &[Figure::LegitimateP99],
     }
 }
@@ -326,6 +345,7 @@ const fn idle(name: &'static str, about: &'static str, connections: u32) -> Scen
         warm_up: WarmUp::Handshakes,
         work: Work::Idle,
         rate: Rate::Unlimited,
+        seconds: 0,
         figures: &[Figure::BytesPerConnection],
     }
 }

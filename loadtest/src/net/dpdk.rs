@@ -71,9 +71,10 @@ impl Lane {
                     || self.stop.load(Ordering::Relaxed) =>
                 {
                     busy.share = busy.cycles as f64 / self.clock.cycles().saturating_sub(began).max(1) as f64;
-                    self.net.abort_all();
                     end = Some(now_ns + FLUSH_NS);
                 }
+                // The peer is told in frames that leave with the next turns.
+                Some(_) if may_send && !self.net.abort_some() => end = Some(now_ns + FLUSH_NS),
                 Some(end) if now_ns >= end => break,
                 _ => {}
             }

@@ -24,7 +24,12 @@ pub struct StackNet<M: Memory> {
     /// Whose call is under way.
     party: u8,
     now: Instant,
+    /// Slots below have been ended by [`StackNet::abort_some`].
+    aborted: usize,
 }
+
+/// Connections that end in a turn, when all are to.
+const ABORTS: usize = 256;
 
 impl<M: Memory> StackNet<M> {
     /// A stack as `config` says; connections are opened from `sources`, in turn.
@@ -41,6 +46,7 @@ impl<M: Memory> StackNet<M> {
             next_source: 0,
             party: 0,
             now: Instant(0),
+            aborted: 0,
         })
     }
 
@@ -108,11 +114,17 @@ impl<M: Memory> StackNet<M> {
         happened
     }
 
-    /// Ends every connection by RST.
-    pub fn abort_all(&mut self) {
-        for slot in 0..self.ids.len() {
+    /// Ends connections by RST, as many as TCP sends in a turn; whether that were all.
+    pub fn abort_some(&mut self) -> bool {
+        let mut ended = 0;
+        while ended < ABORTS
+            && let Some(slot) = (self.aborted..self.ids.len()).find(|&slot| self.ids[slot].is_some())
+        {
             self.abort(slot);
+            self.aborted = slot + 1;
+            ended += 1;
         }
+        ended < ABORTS
     }
 
     /// What TCP counts.

@@ -254,10 +254,14 @@ impl<M: Memory> Sessions<M> {
 
     /// Resets every connection and forgets it.
     pub(crate) fn abort_all(&mut self, stack: &mut Stack<M>) {
-        while let Some(key) = self.clients.next_key(0) {
+        let mut next = 0;
+        while let Some(key) = self.clients.next_key(next) {
+            next = key.index() + 1;
             self.drop_client(key, stack);
         }
-        while let Some(key) = self.upstreams.next_key(0) {
+        next = 0;
+        while let Some(key) = self.upstreams.next_key(next) {
+            next = key.index() + 1;
             self.drop_upstream(key, stack);
         }
         self.cache = None;
