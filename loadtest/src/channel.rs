@@ -117,6 +117,20 @@ impl<M: Memory> Channel<M> {
         matches!(self, Self::Tls(client) if client.wants_write())
     }
 
+    /// Whether memory was short: [`Channel::resume`] goes on when there is some.
+    #[must_use]
+    pub fn wants_resume(&self) -> bool {
+        matches!(self, Self::Tls(client) if client.wants_resume())
+    }
+
+    /// Tries again what memory was short for.
+    pub fn resume(&mut self, security: &mut Security<M>, slot: usize) {
+        if let Self::Tls(client) = self {
+            // What is wrong shows when the connection is read next.
+            let _ = client.resume(&mut security.out(slot));
+        }
+    }
+
     /// Whether the peer said that nothing follows.
     #[must_use]
     pub fn peer_closed(&self) -> bool {

@@ -114,10 +114,6 @@ impl Watch {
     }
 }
 
-fn parts<M: Memory>(parties: &[Box<dyn Party<M>>]) -> Vec<crate::report::Part> {
-    parties.iter().filter_map(|party| party.part()).collect()
-}
-
 fn over_dpdk(
     device: &str,
     place: &Place,
@@ -183,10 +179,10 @@ fn over_ports(
             net.listen(origin.listen(), number)
                 .map_err(|error| miette!("the origin cannot listen: {error:?}"))?;
         }
-        let lane = Lane { net, ports: queues, clock, stop };
-        let generator = lane.run(&mut parties, |now_ns, parties| watch.look(now_ns, parties));
+        let lane = Lane { net, ports: queues, clock, stop, parts: Vec::new() };
+        let outcome = lane.run(&mut parties, |now_ns, parties| watch.look(now_ns, parties));
         watch.progress.clear();
-        Ok((parts(&parties), generator))
+        Ok(outcome)
     };
     let lane = eal.launch(place.cpu, "levee-load", body).into_diagnostic()?;
     let outcome = lane.join().map_err(|_| miette!("the run panicked"))??;
@@ -210,12 +206,12 @@ fn over_sockets(
     let memory = Heap::new(64 * slots + 65_536);
     let mut parties = cast.parties(&memory, slots)?;
     let lane = SocketLane::new(slots, memory, stop).into_diagnostic().wrap_err("no epoll")?;
-    let generator = lane
+    let outcome = lane
         .run(&mut parties, |now_ns, parties| watch.look(now_ns, parties))
         .into_diagnostic()
         .wrap_err("epoll failed")?;
     watch.progress.clear();
-    Ok((parts(&parties), generator))
+    Ok(outcome)
 }
 
 fn stack_config(interfaces: Vec<InterfaceConfig>, slots: usize, receive_buffer: usize) -> Config {

@@ -93,9 +93,16 @@ impl Tally {
         self.failed
     }
 
-    /// The sum of it, with `open` connections at the end.
+    /// The sum of it, with `open` connections at the end, and units that were begun at these times and have
+    /// no end: they took until now at least, and count as failures.
     #[must_use]
-    pub fn part(&self, open: usize) -> Part {
+    pub fn part(&self, open: usize, unanswered: &[u64], now_ns: u64) -> Part {
+        let mut times = self.times.clone();
+        unanswered.iter().for_each(|&began_ns| times.record_from(began_ns, now_ns));
+        let mut failures = self.failures.clone();
+        if !unanswered.is_empty() {
+            *failures.entry("unanswered").or_default() += unanswered.len() as u64;
+        }
         let seconds = self.start_ns.map_or(0.0, |start| self.end_ns.saturating_sub(start) as f64 / 1e9);
         Part {
             unit: self.unit.to_owned(),
@@ -104,10 +111,10 @@ impl Tally {
             completed: self.completed,
             per_second: if seconds > 0.0 { self.completed as f64 / seconds } else { 0.0 },
             resumed: self.resumed,
-            failures: self.failures.iter().map(|(&reason, &count)| (reason.to_owned(), count)).collect(),
+            failures: failures.iter().map(|(&reason, &count)| (reason.to_owned(), count)).collect(),
             open: open as u64,
             body_bytes: self.body_bytes,
-            latency: self.times.latency(),
+            latency: times.latency(),
             progress: self.progress.vec(),
         }
     }

@@ -74,9 +74,11 @@ impl FromStr for Target {
 pub fn is_laboratory(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
     let is_benchmarking = a == 198 && (b == 18 || b == 19);
+    // Where machines of a cloud ask about themselves: link-local, but nobody's laboratory.
+    let is_metadata = address == Ipv4Addr::new(169, 254, 169, 254);
     address.is_loopback()
         || address.is_private()
-        || address.is_link_local()
+        || address.is_link_local() && !is_metadata
         || address.is_documentation()
         || is_benchmarking
 }
@@ -93,9 +95,15 @@ mod tests {
         for good in ["192.0.2.1:443", "198.51.100.7:443", "203.0.113.1:443", "198.18.0.1:443"] {
             assert!(good.parse::<Target>().is_ok(), "{good}");
         }
-        for bad in
-            ["8.8.8.8:443", "172.32.0.1:443", "1.1.1.1:80", "0.0.0.0:80", "224.0.0.1:80", "198.20.0.1:1"]
-        {
+        for bad in [
+            "8.8.8.8:443",
+            "172.32.0.1:443",
+            "1.1.1.1:80",
+            "0.0.0.0:80",
+            "224.0.0.1:80",
+            "198.20.0.1:1",
+            "169.254.169.254:80",
+        ] {
             assert!(matches!(bad.parse::<Target>(), Err(TargetError::NotOurs(_))), "{bad}");
         }
         for bad in ["example.test:443", "10.0.0.1", "[::1]:443", ""] {

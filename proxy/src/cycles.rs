@@ -70,6 +70,14 @@ impl Cycles {
         }
     }
 
+    /// What passed since the last lap was others' time.
+    pub(crate) fn skip(&mut self) {
+        if let Some(clock) = self.clock {
+            let now = clock.cycles();
+            self.idle += now.saturating_sub(std::mem::replace(&mut self.last, now));
+        }
+    }
+
     /// The sums, if anything was measured.
     pub(crate) fn sums(&self) -> Option<CycleSums> {
         let hz = self.clock?.hz();

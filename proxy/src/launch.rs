@@ -32,13 +32,14 @@ use seed::Seed;
 pub fn run(config: Config) -> miette::Result<()> {
     start_log(&config);
     let told = Told::new(&config);
-    let mut plane = ControlPlane::new(&config, told.published.clone(), told.events.clone())?;
+    // From the start of the control plane on, signals stop Levee in good order.
     let eal = start_eal(&config)?;
+    let mut plane = ControlPlane::new(&config, told.published.clone(), told.events.clone())?;
     let running = Running::with(&eal, config, told)?;
     plane.watch(|| running.lost_a_worker());
-    let outcome = running.stop()?;
+    let outcome = running.stop();
     plane.write_events();
-    outcome.say()
+    outcome?.say()
 }
 
 /// Workers that serve, on threads of their own.
@@ -48,7 +49,8 @@ pub struct Running {
     alive: Arc<AtomicUsize>,
     threads: Vec<levee_dpdk::Worker<miette::Result<Report>>>,
     ports: Vec<Started>,
-    devices: Devices,
+    /// `None` once it was stopped.
+    devices: Option<Devices>,
     pools: Vec<Pool>,
 }
 
@@ -82,7 +84,7 @@ impl Running {
             control: Arc::new(Control::default()),
             alive: Arc::new(AtomicUsize::new(workers)),
             threads: Vec::with_capacity(workers),
-            devices: Devices::open(eal, &config, &pools)?,
+            devices: Some(Devices::open(eal, &config, &pools)?),
             ports: start_ports(eal, &config, &pools)?,
             pools,
         };
@@ -103,7 +105,7 @@ impl Running {
                     .collect(),
                 memory: running.pools[worker].clone(),
                 queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
-                crypto: running.devices.pairs_of(worker),
+                crypto: running.devices.as_mut().map(|devices| devices.pairs_of(worker)).unwrap_or_default(),
                 steering: Steering::new(number, rules(ports, workers)),
                 log: told.events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
                 time,
@@ -145,15 +147,10 @@ impl Running {
     ///
     /// # Errors
     /// A worker that died, a port that is still in use.
-    pub fn stop(self) -> miette::Result<Outcome> {
-        self.control.stop.store(true, Ordering::Relaxed);
-        let mut report = Report::default();
-        for thread in self.threads {
-            let part = thread.join().map_err(|_| miette!("a worker panicked"))?;
-            report.merge(&part?);
-        }
-        drop(self.devices);
-        for port in self.ports {
+    pub fn stop(mut self) -> miette::Result<Outcome> {
+        let report = self.join()?;
+        drop(self.devices.take());
+        for port in std::mem::take(&mut self.ports) {
             port.port.close().map_err(|_| miette!("a port is still in use"))?;
         }
         let mut leaks = Usage::default();
@@ -164,6 +161,29 @@ impl Running {
             leaks.references += usage.references;
         }
         Ok(Outcome { report, leaks })
+    }
+}
+
+impl Running {
+    /// Ends the workers, all of them, and sums up what they did.
+    fn join(&mut self) -> miette::Result<Report> {
+        self.control.stop.store(true, Ordering::Relaxed);
+        let ended: Vec<_> = self.threads.drain(..).map(levee_dpdk::Worker::join).collect();
+        let mut report = Report::default();
+        for part in ended {
+            report.merge(&part.map_err(|_| miette!("a worker panicked"))??);
+        }
+        Ok(report)
+    }
+}
+
+/// Workers do not outlive who holds them, whatever became of that.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            // What went wrong before is what is told.
+            let _ = self.join();
+        }
     }
 }
 

@@ -138,6 +138,7 @@ impl Worker {
             }
             if idle > YIELD_AFTER {
                 std::thread::yield_now();
+                self.cycles.skip();
             }
             if self.control.stop.load(Ordering::Relaxed) {
                 let deadline = *stopping.get_or_insert_with(|| {
@@ -218,6 +219,9 @@ impl Worker {
                     Handed::Notice { chain } => self.host.sessions_mut().take_notice(&chain),
                 }
             }
+        }
+        if count > 0 {
+            self.cycles.lap(Stage::TcpIn);
         }
         count
     }

@@ -50,6 +50,8 @@ pub(super) fn arguments(work: Work, setup: Setup, amount: Amount) -> Vec<String>
             let url = format!("https://{SERVER}{path}");
             let mut words = vec!["http".into(), url, "--version".into(), "1.3".into()];
             words.extend(per_request.then(|| "--per-request".into()));
+            let length = path.rsplit('/').next().filter(|length| length.parse::<u64>().is_ok());
+            words.extend(length.into_iter().flat_map(|length| ["--expect-length".into(), length.to_owned()]));
             if pipeline > 1 {
                 words.extend(["--pipeline".into(), pipeline.to_string()]);
             }
@@ -115,14 +117,16 @@ impl Load {
     }
 
     /// Starts what comes before.
-    pub(super) fn warm_up(lab: &Lab, scenario: &Scenario) -> miette::Result<Self> {
+    pub(super) fn warm_up(lab: &Lab, scenario: &Scenario, rate: Option<f64>) -> miette::Result<Self> {
         let work = match scenario.warm_up {
             WarmUp::Same => scenario.work,
             WarmUp::Requests(path) => Work::Http { path, per_request: false, pipeline: 1 },
             WarmUp::Handshakes => Work::Handshake { mode: "full", version: Version::Tls13, legitimate: None },
         };
         let connections = scenario.server.connections.min(WARM_UP_CONNECTIONS);
-        let words = arguments(work, Setup { connections, ..scenario.server }, WARM_UP);
+        // At the rate of the run: Levee's account has the warm-up in it.
+        let rate = rate.filter(|_| scenario.is_http());
+        let words = arguments(work, Setup { connections, ..scenario.server }, Amount { rate, ..WARM_UP });
         Self::spawn(lab, scenario, &words, WARM_UP.time)
     }
 
@@ -169,7 +173,7 @@ mod tests {
         assert_eq!(
             words("full-tls12-rsa3072", 5.0, None),
             "handshake 10.9.1.1:443 --mode full --close rst --version 1.2 \
-             --suite TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 --group x25519 --certificate rsa \
+             --suite TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 --group secp256r1 --certificate rsa \
              --name bench.levee.test --connections 64 --duration 5"
         );
         assert_eq!(
@@ -180,8 +184,8 @@ mod tests {
         );
         assert_eq!(
             words("per-request-1k", 2.5, Some(1234.5)),
-            "http https://10.9.1.1/cached/1024 --version 1.3 --per-request --name bench.levee.test \
-             --connections 64 --duration 2.5 --rate 1234"
+            "http https://10.9.1.1/cached/1024 --version 1.3 --per-request --expect-length 1024 --name bench.levee.test \
+             --connections 256 --duration 2.5 --rate 1234"
         );
         assert_eq!(
             words("idle-10k", 18.0, Some(2000.0)),

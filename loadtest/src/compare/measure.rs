@@ -94,7 +94,7 @@ pub(super) fn measure(
 }
 
 fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Observation, Failure> {
-    let mut server = start(lab, peer, scenario, scenario.server)?;
+    let mut server = start(lab, peer, scenario, scenario.server, amount.rate)?;
     let meter = Meter::start()?;
     let summary = Load::start(lab, scenario, amount)?.finish(lab);
     let busy = meter.busy()?;
@@ -121,13 +121,13 @@ fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Ob
 /// Memory of a server with many idle connections, against the same server made for few and just started.
 fn idle(lab: &Lab, peer: Peer, scenario: &Scenario) -> Result<Observation, Failure> {
     let before = kernel_memory()?;
-    let server = start(lab, peer, scenario, Setup { connections: FEW, ..scenario.server })?;
+    let server = start(lab, peer, scenario, Setup { connections: FEW, ..scenario.server }, None)?;
     let small = footprint(&server, before)?;
     server.stop()?;
 
     let connections = scenario.server.connections;
     let before = kernel_memory()?;
-    let mut server = start(lab, peer, scenario, scenario.server)?;
+    let mut server = start(lab, peer, scenario, scenario.server, None)?;
     let made = Duration::from_secs(u64::from(2 * connections / PACE));
     let amount = Amount { time: made + 2 * SETTLE, rate: Some(f64::from(PACE)) };
     let load = Load::start(lab, scenario, amount)?;
@@ -153,11 +153,17 @@ fn footprint(server: &Server, kernel_before: u64) -> miette::Result<f64> {
 }
 
 /// Starts a server and warms it up, which also shows that it answers over TLS.
-pub(super) fn start(lab: &Lab, peer: Peer, scenario: &Scenario, setup: Setup) -> Result<Server, Failure> {
+pub(super) fn start(
+    lab: &Lab,
+    peer: Peer,
+    scenario: &Scenario,
+    setup: Setup,
+    rate: Option<f64>,
+) -> Result<Server, Failure> {
     let mut server = peer.start(lab, setup)?;
     let mut tries = 1;
     loop {
-        match Load::warm_up(lab, scenario)?.finish(lab) {
+        match Load::warm_up(lab, scenario, rate)?.finish(lab) {
             Ok(_) => return Ok(server),
             Err(Failure::Run(_)) if tries < TRIES => tries += 1,
             Err(failure) => {

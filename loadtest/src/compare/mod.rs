@@ -266,7 +266,7 @@ fn measured(outcome: &Result<Observation, Failure>, figure: Figure, rate: Option
             return Measured { remark, ..Measured::default() };
         }
     };
-    let server = observation.server.filter(|_| figure.is_capacity());
+    let server = observation.server.filter(|_| figure.depends_on_load());
     let busy = server.map(|server| Busy { server: server.share(), load: observation.summary.generator.busy });
     match observation.figure(figure) {
         Ok(value) => Measured { value: Some(value), remark: observation.remark(rate), busy },

@@ -33,7 +33,7 @@ pub(super) fn run(options: &Options) -> miette::Result<()> {
     let mut tables = transfer_and_memory(&lab.program, &lab.file("paper.json"), options.rounds)?;
     let mut profiles = Vec::new();
     for &peer in &options.peers {
-        let server = start(&lab, peer, scenario, scenario.server).map_err(report)?;
+        let server = start(&lab, peer, scenario, scenario.server, None).map_err(report)?;
         let time = Duration::from_secs(options.seconds.into()) + 2 * AROUND;
         let load = Load::start(&lab, scenario, Amount { time, rate: None })?;
         lab.interrupt.sleep(AROUND)?;

@@ -106,8 +106,9 @@ fn limit(series: &[Measured]) -> Limit {
         median(&series.iter().filter_map(|measured| measured.busy).map(of).collect::<Vec<_>>())
     };
     match (share(|busy| busy.server), share(|busy| busy.load)) {
-        (Some(server), _) if server >= FULL => Limit::Server,
+        // With both at their end nobody knows what the server could do.
         (_, Some(load)) if load >= FULL => Limit::Load,
+        (Some(server), _) if server >= FULL => Limit::Server,
         (Some(_), Some(_)) => Limit::Neither,
         _ => Limit::NotApplicable,
     }
@@ -208,7 +209,7 @@ mod tests {
         let of =
             |levee: Vec<Measured>, peer: Vec<Measured>| compare(&levee, &peer, Better::Higher).limited_by;
         assert_eq!(of(busy(0.95, 0.5), busy(1.0, 0.3)), Limit::Server);
-        assert_eq!(of(busy(0.95, 0.99), busy(1.0, 0.3)), Limit::Server);
+        assert_eq!(of(busy(0.95, 0.99), busy(1.0, 0.3)), Limit::Load);
         assert_eq!(of(busy(0.6, 0.95), busy(1.0, 0.3)), Limit::Load);
         assert_eq!(of(busy(1.0, 0.3), busy(0.5, 0.9)), Limit::Load);
         assert_eq!(of(busy(0.5, 0.5), busy(0.5, 0.5)), Limit::Neither);

@@ -183,16 +183,23 @@ impl<M: Memory> Flood<M> {
         let burst = if self.tally.start_ns().is_some() { BURST } else { 1_usize.saturating_sub(self.open) };
         while opened < burst && self.open < self.goal.connections && self.begun < self.goal.count {
             let began_ns = match &mut self.pace {
-                Some(pace) => match pace.due(now_ns) {
+                // Before there is a way to the target, no rate can be kept.
+                Some(pace) if self.tally.start_ns().is_some() => match pace.next(now_ns) {
                     Some(due_ns) => due_ns,
                     None => break,
                 },
+                Some(_) => now_ns,
                 None => now_ns,
             };
             match net.open(self.goal.target) {
-                Ok(slot) => self.begin(slot, began_ns),
+                Ok(slot) => {
+                    if let Some(pace) = &mut self.pace {
+                        pace.due(now_ns);
+                    }
+                    self.begin(slot, began_ns);
+                }
                 Err(reason) => {
-                    if self.open == 0 {
+                    if self.open == 0 && self.tally.start_ns().is_none() {
                         self.tally.fail(reason);
                         self.refused += 1;
                     }
@@ -223,7 +230,12 @@ impl<M: Memory> Flood<M> {
 
     /// TCP is open: the attack begins.
     fn connected(&mut self, slot: usize, net: &mut dyn Net<M>) {
-        self.tally.begin(net.now_ns());
+        if self.tally.start_ns().is_none() {
+            self.tally.begin(net.now_ns());
+            if let Some(pace) = &mut self.pace {
+                pace.restart(net.now_ns());
+            }
+        }
         self.refused = 0;
         let Some(attack) = self.attacks[slot].as_mut() else { return };
         attack.phase = Phase::Running;
@@ -550,7 +562,9 @@ impl<M: Memory> Party<M> for Flood<M> {
 
     fn turn(&mut self, net: &mut dyn Net<M>) -> bool {
         let now_ns = net.now_ns();
-        self.tally.tick(now_ns);
+        if !self.is_done(now_ns) {
+            self.tally.tick(now_ns);
+        }
         let left = self.leave(net);
         while let Some(slot) = self.moved.pop() {
             self.advance(slot, net);
@@ -579,7 +593,10 @@ impl<M: Memory> Party<M> for Flood<M> {
         (self.tally.completed(), self.tally.failed())
     }
 
-    fn part(&self) -> Option<Part> {
-        Some(self.tally.part(self.open))
+    fn part(&self, now_ns: u64) -> Option<Part> {
+        // Of those that are to be held, only those count that are where they are to stay.
+        let held = || self.attacks.iter().flatten().filter(|attack| attack.phase == Phase::Held).count();
+        let open = if self.goal.mode == Mode::Stall { held() } else { self.open };
+        Some(self.tally.part(open, &[], now_ns))
     }
 }

@@ -43,7 +43,7 @@ pub struct Options {
     pub per_request: bool,
     /// Requests under way on a connection.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
-          conflicts_with_all = ["per_request", "upload"])]
+          conflicts_with_all = ["per_request", "upload", "rate"])]
     pub pipeline: u16,
     /// Send so many bytes with each request, as POST.
     #[arg(long, value_name = "BYTES", conflicts_with = "requests")]

@@ -62,6 +62,8 @@ pub struct Requests<M: Memory> {
     due: VecDeque<u64>,
     /// Connections that TLS has opened by being asked for bytes.
     opened: Vec<usize>,
+    /// Connections for whose TLS memory was short.
+    starved: Vec<usize>,
     pace: Option<Pace>,
     begun: u64,
     /// Connections that ended by themselves in a row, without one that was opened.
@@ -93,6 +95,8 @@ const REFUSED: u32 = 1000;
 const DUE: usize = 1 << 20;
 /// Bytes of content made at a time.
 const CONTENT: u64 = 16 << 10;
+/// How long a run at a rate waits for what was due when its time was over.
+const GRACE_NS: u64 = 3_000_000_000;
 /// Time between two looks for what takes too long.
 const SWEEP_NS: u64 = 500_000_000;
 /// Without a connection after this time there is no target.
@@ -117,6 +121,7 @@ impl<M: Memory> Requests<M> {
             idle: VecDeque::new(),
             due: VecDeque::new(),
             opened: Vec::new(),
+            starved: Vec::new(),
             pace,
             begun: 0,
             refused: 0,
@@ -137,15 +142,19 @@ impl<M: Memory> Requests<M> {
                 Ok(slot) => slot,
                 // Ports and slots come back when connections that have ended are forgotten.
                 Err(reason) => {
-                    if self.open == 0 {
+                    if self.open == 0 && !self.found {
                         self.tally.fail(reason);
                         self.refused += 1;
                     }
                     break;
                 }
             };
-            let began_ns =
-                if self.goal.per_request { self.due.pop_front().unwrap_or(now_ns) } else { now_ns };
+            let began_ns = if self.goal.per_request {
+                self.tally.start();
+                self.due.pop_front().unwrap_or(now_ns)
+            } else {
+                now_ns
+            };
             self.connections[slot] = Some(Box::new(Connection {
                 channel: Channel::new(self.security.as_ref()),
                 responses: Responses::default(),
@@ -167,7 +176,9 @@ impl<M: Memory> Requests<M> {
         if self.begun >= self.goal.count || self.refused > REFUSED {
             return false;
         }
-        !self.goal.per_request || self.goal.rate.is_none() || !self.due.is_empty()
+        // The first connection finds the way, and starts the clock of the rate.
+        let finds = !self.found && self.open == 0;
+        !self.goal.per_request || self.goal.rate.is_none() || !self.due.is_empty() || finds
     }
 
     /// The connection can carry requests.
@@ -179,7 +190,12 @@ impl<M: Memory> Requests<M> {
         self.refused = 0;
         let opened_ns = connection.opened_ns;
         if self.goal.per_request {
-            self.tally.begin(opened_ns);
+            if self.tally.start_ns().is_none() {
+                self.tally.begin(opened_ns);
+                if let Some(pace) = &mut self.pace {
+                    pace.restart(net.now_ns());
+                }
+            }
             self.begin(slot, opened_ns, net);
             return;
         }
@@ -195,6 +211,11 @@ impl<M: Memory> Requests<M> {
         for _ in 0..self.goal.pipeline {
             self.begin(slot, net.now_ns(), net);
         }
+    }
+
+    /// Whether the time of the run is over.
+    fn is_over(&self, now_ns: u64) -> bool {
+        self.tally.start_ns().is_some_and(|start_ns| now_ns >= start_ns + self.goal.duration_ns)
     }
 
     /// Begins requests and their counting once all connections are open, or enough time was given to them.
@@ -227,12 +248,16 @@ impl<M: Memory> Requests<M> {
         let request = self.plan.request(number);
         if self.memory.push(&mut connection.outgoing, &request.head).is_err() {
             self.tally.fail("out_of_memory");
+            self.lose(slot);
+            net.abort(slot);
             return;
         }
         (connection.upload, connection.uploaded) = (request.upload, 0);
         connection.waiting.push_back((began_ns, number));
         self.begun += 1;
-        self.tally.start();
+        if !self.goal.per_request {
+            self.tally.start();
+        }
         net.wake(slot);
     }
 
@@ -240,7 +265,14 @@ impl<M: Memory> Requests<M> {
     fn read(&mut self, slot: usize, is_end: bool, net: &mut dyn Net<M>) {
         loop {
             let Some(connection) = self.connections[slot].as_mut() else { return };
-            let Some(&(began_ns, number)) = connection.waiting.front() else { return };
+            let Some(&(began_ns, number)) = connection.waiting.front() else {
+                if connection.responses.has_bytes() {
+                    self.tally.fail("bad_unasked_bytes");
+                    self.lose(slot);
+                    net.abort(slot);
+                }
+                return;
+            };
             let request = self.plan.request(number);
             let mut next = connection.responses.next(request, &self.memory, &mut self.fields);
             if is_end && next == Ok(Next::More) {
@@ -250,6 +282,18 @@ impl<M: Memory> Requests<M> {
                 Ok(Next::More) => return,
                 Ok(Next::Response { length, keep_alive }) => {
                     connection.waiting.pop_front();
+                    let is_last = connection.waiting.is_empty();
+                    let wrong = match (connection.upload > 0, is_last && connection.responses.has_bytes()) {
+                        (true, _) => Some("bad_early_answer"),
+                        (false, true) => Some("bad_unasked_bytes"),
+                        (false, false) => None,
+                    };
+                    if let Some(reason) = wrong {
+                        self.tally.fail(reason);
+                        self.lose(slot);
+                        net.abort(slot);
+                        return;
+                    }
                     let now_ns = net.now_ns();
                     self.tally.complete(began_ns, now_ns);
                     self.tally.body_bytes += length;
@@ -268,6 +312,7 @@ impl<M: Memory> Requests<M> {
     /// A response is complete: what is next on its connection.
     fn answered(&mut self, slot: usize, keep_alive: bool, now_ns: u64, net: &mut dyn Net<M>) {
         if self.goal.per_request || !keep_alive {
+            self.fail_waiting(slot, "closed_early");
             self.lose(slot);
             net.finish(slot);
         } else if self.goal.rate.is_none() {
@@ -283,7 +328,7 @@ impl<M: Memory> Requests<M> {
     fn keep_pace(&mut self, net: &mut dyn Net<M>) -> bool {
         let mut sent = false;
         let now_ns = net.now_ns();
-        if !self.goal.per_request && self.tally.start_ns().is_none() {
+        if self.tally.start_ns().is_none() || self.is_over(now_ns) {
             return false;
         }
         while let Some(due_ns) = self.pace.as_mut().and_then(|pace| pace.due(now_ns)) {
@@ -322,6 +367,25 @@ impl<M: Memory> Requests<M> {
                 net.abort(slot);
             }
         }
+    }
+
+    /// The requests of a connection that ends have failed.
+    fn fail_waiting(&mut self, slot: usize, reason: &'static str) {
+        let waiting = self.connections[slot].as_ref().map_or(0, |connection| connection.waiting.len());
+        (0..waiting).for_each(|_| self.tally.fail(reason));
+    }
+
+    /// Requests that are due and have no answer.
+    fn unanswered(&self) -> impl Iterator<Item = u64> {
+        let of_connection = |connection: &Connection<M>| -> Vec<u64> {
+            match (connection.is_open, self.goal.per_request) {
+                (false, true) => vec![connection.opened_ns],
+                _ => connection.waiting.iter().map(|&(began_ns, _)| began_ns).collect(),
+            }
+        };
+        let under_way =
+            self.connections.iter().flatten().flat_map(move |connection| of_connection(connection));
+        self.due.iter().copied().chain(under_way)
     }
 
     /// Forgets a connection.
@@ -368,9 +432,11 @@ impl<M: Memory> Party<M> for Requests<M> {
         self.read(slot, fin, net);
         let Some(connection) = self.connections[slot].as_ref() else { return };
         if fin {
-            let is_waiting = !connection.waiting.is_empty();
-            if is_waiting || !connection.is_open {
-                self.tally.fail(event.closed.unwrap_or("closed_early"));
+            let reason = event.closed.unwrap_or("closed_early");
+            if connection.is_open {
+                self.fail_waiting(slot, reason);
+            } else {
+                self.tally.fail(reason);
             }
             self.lose(slot);
             if event.closed.is_none() {
@@ -393,13 +459,25 @@ impl<M: Memory> Party<M> for Requests<M> {
         if !connection.is_open && connection.channel.is_open(false) {
             self.opened.push(slot);
         }
+        if connection.channel.wants_resume() {
+            self.starved.push(slot);
+        }
         fill
     }
 
     fn turn(&mut self, net: &mut dyn Net<M>) -> bool {
-        self.tally.tick(net.now_ns());
-        if self.is_done(net.now_ns()) {
+        let now_ns = net.now_ns();
+        if self.is_done(now_ns) {
             return false;
+        }
+        let end_ns = self.tally.start_ns().map_or(now_ns, |start_ns| start_ns + self.goal.duration_ns);
+        self.tally.tick(now_ns.min(end_ns));
+        while let Some(slot) = self.starved.pop() {
+            if let (Some(connection), Some(security)) = (self.connections[slot].as_mut(), &mut self.security)
+            {
+                connection.channel.resume(security, slot);
+                net.wake(slot);
+            }
         }
         while let Some(slot) = self.opened.pop() {
             if self.connections[slot].as_ref().is_some_and(|connection| !connection.is_open) {
@@ -415,19 +493,26 @@ impl<M: Memory> Party<M> for Requests<M> {
     fn is_done(&self, now_ns: u64) -> bool {
         let is_counted = self.begun >= self.goal.count
             && (self.open == 0 || self.tally.completed() + self.tally.failed() >= self.goal.count);
-        let is_over = match self.tally.start_ns() {
-            Some(start_ns) => now_ns >= start_ns + self.goal.duration_ns,
+        match self.tally.start_ns() {
+            // At a rate, what was due in time is waited for: a run that left it out would report those alone
+            // who were answered fast.
+            Some(start_ns) if self.pace.is_some() && self.is_over(now_ns) => {
+                let patience_ns = self.goal.duration_ns + self.goal.timeout_ns.min(GRACE_NS);
+                self.unanswered().next().is_none() || now_ns >= start_ns + patience_ns
+            }
+            Some(_) => is_counted || self.is_over(now_ns),
             None if self.found => false,
             None => now_ns >= REACH_NS || self.refused > REFUSED && self.open == 0,
-        };
-        is_counted || is_over
+        }
     }
 
     fn counts(&self) -> (u64, u64) {
         (self.tally.completed(), self.tally.failed())
     }
 
-    fn part(&self) -> Option<Part> {
-        Some(self.tally.part(self.open))
+    fn part(&self, now_ns: u64) -> Option<Part> {
+        // In a closed loop a request under way is cut off by the end of the run, as it is meant to be.
+        let unanswered: Vec<u64> = if self.pace.is_some() { self.unanswered().collect() } else { Vec::new() };
+        Some(self.tally.part(self.open, &unanswered, now_ns))
     }
 }

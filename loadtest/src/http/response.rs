@@ -51,6 +51,11 @@ impl<M: Memory> Responses<M> {
         self.inbound.append(bytes);
     }
 
+    /// Whether bytes wait to be read.
+    pub(super) fn has_bytes(&self) -> bool {
+        !self.inbound.is_empty()
+    }
+
     /// Reads on in the response to `request`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use levee_dpdk::{Chain, Clock, Frame, MAX_BURST, Pool, Received, RxQueue, TxOffl
 use levee_tcp::{Checksums, Output};
 
 use super::{Party, StackNet};
-use crate::report::Generator;
+use crate::report::{Generator, Part};
 
 /// A run over ports, on the thread that calls [`Lane::run`].
 pub struct Lane {
@@ -21,6 +21,8 @@ pub struct Lane {
     pub clock: Clock,
     /// Ends the run early.
     pub stop: Arc<AtomicBool>,
+    /// What the parties found out, once the run is over.
+    pub parts: Vec<Part>,
 }
 
 /// Frames that a turn gives out, at most.
@@ -41,7 +43,7 @@ impl Lane {
         mut self,
         parties: &mut [Box<dyn Party<Pool>>],
         mut each_turn: impl FnMut(u64, &[Box<dyn Party<Pool>>]),
-    ) -> Generator {
+    ) -> (Vec<Part>, Generator) {
         let mut burst: Vec<Received> = Vec::with_capacity(MAX_BURST);
         let mut output = Output::new(OUTPUT);
         let mut pending: Vec<Pending> = self.ports.iter().map(|_| Pending::default()).collect();
@@ -71,6 +73,7 @@ impl Lane {
                     || self.stop.load(Ordering::Relaxed) =>
                 {
                     busy.share = busy.cycles as f64 / self.clock.cycles().saturating_sub(began).max(1) as f64;
+                    self.parts = parties.iter().filter_map(|party| party.part(now_ns)).collect();
                     end = Some(now_ns + FLUSH_NS);
                 }
                 // The peer is told in frames that leave with the next turns.
@@ -80,12 +83,13 @@ impl Lane {
             }
         }
         let counters = self.net.counters();
-        Generator {
+        let generator = Generator {
             busy: busy.share,
             frames_out: counters.frames_out,
             frames_in: counters.frames_in,
             retransmits: counters.retransmits,
-        }
+        };
+        (self.parts, generator)
     }
 
     fn receive(&mut self, burst: &mut Vec<Received>, now_ns: u64) -> usize {

@@ -41,8 +41,8 @@ pub trait Party<M: Memory> {
     /// Units completed and failed so far.
     fn counts(&self) -> (u64, u64);
 
-    /// What it found out; an origin finds nothing out.
-    fn part(&self) -> Option<Part>;
+    /// What it found out until `now_ns`; an origin finds nothing out.
+    fn part(&self, now_ns: u64) -> Option<Part>;
 }
 
 /// What happened to a connection since its party was told last.

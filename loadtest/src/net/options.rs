@@ -6,6 +6,7 @@ use std::str::FromStr;
 use miette::miette;
 
 use crate::device::Memory;
+use crate::target::{TargetError, is_laboratory};
 
 /// Where load comes from: a port that DPDK drives, or the kernel's sockets.
 #[derive(clap::Args, Clone, Debug)]
@@ -83,6 +84,7 @@ impl FromStr for Prefix {
         let parts = text.split_once('/');
         let parsed = parts.and_then(|(address, length)| Some((address.parse().ok()?, length.parse().ok()?)));
         match parsed {
+            Some((address, _)) if !is_laboratory(address) => Err(TargetError::NotOurs(address).to_string()),
             Some((address, length @ 8..=30)) => Ok(Self { address, length }),
             _ => Err("must be an IPv4 address and a prefix of 8 to 30 bits, as 10.9.1.100/24".into()),
         }
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(prefix.plus(154), Some(([10, 9, 1, 254].into(), 24)));
         assert_eq!(prefix.plus(155), None, "the broadcast address");
         assert_eq!(prefix.plus(200), None);
-        for bad in ["10.9.1.1", "10.9.1.1/31", "10.9.1.1/7", "x/24", "10.9.1.1/"] {
+        for bad in ["10.9.1.1", "10.9.1.1/31", "10.9.1.1/7", "x/24", "10.9.1.1/", "8.8.8.8/24"] {
             assert!(bad.parse::<Prefix>().is_err(), "{bad}");
         }
     }

@@ -28,6 +28,12 @@ impl Pace {
         Some(due as u64)
     }
 
+    /// As [`Pace::due`], but the unit stays due.
+    #[must_use]
+    pub fn next(&self, now_ns: u64) -> Option<u64> {
+        Self { ..*self }.due(now_ns)
+    }
+
     /// Begins anew at `start_ns`.
     pub fn restart(&mut self, start_ns: u64) {
         self.next_ns = start_ns as f64;

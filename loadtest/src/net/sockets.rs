@@ -19,7 +19,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, s
 use nix::time::{ClockId, clock_gettime};
 
 use super::{Event, Net, Party};
-use crate::report::Generator;
+use crate::report::{Generator, Part};
 
 /// A run over sockets, on the thread that calls [`SocketLane::run`].
 pub struct SocketLane {
@@ -62,7 +62,7 @@ impl SocketLane {
         mut self,
         parties: &mut [Box<dyn Party<Heap>>],
         mut each_turn: impl FnMut(u64, &[Box<dyn Party<Heap>>]),
-    ) -> io::Result<Generator> {
+    ) -> io::Result<(Vec<Part>, Generator)> {
         let mut events = vec![EpollEvent::empty(); EVENTS];
         let mut scratch = vec![0; READ];
         let cpu = cpu_seconds();
@@ -89,7 +89,8 @@ impl SocketLane {
             }
         }
         let busy = (cpu_seconds() - cpu) / self.net.began.elapsed().as_secs_f64();
-        Ok(Generator { busy, ..Generator::default() })
+        let parts = parties.iter().filter_map(|party| party.part(self.net.now_ns)).collect();
+        Ok((parts, Generator { busy, ..Generator::default() }))
     }
 }
 
@@ -155,6 +156,18 @@ impl SocketNet {
             self.woken.push_back(slot);
         }
         let (owner, has_left) = (socket.party, socket.state == State::Left);
+        // What came before the end is offered before the end is told.
+        if event.readable && event.closed.is_some() && !has_left {
+            let before = Event { closed: None, ..event };
+            event = Event { closed: event.closed, ..Event::default() };
+            if let Some(party) = parties.get_mut(usize::from(owner)) {
+                self.party = owner;
+                party.on_event(slot, before, self);
+            }
+            if self.sockets[slot].is_none() {
+                return;
+            }
+        }
         if event.closed.is_some() || has_left && event.fin {
             self.close(slot);
         }

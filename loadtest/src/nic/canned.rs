@@ -101,10 +101,10 @@ fn start(
             StackNet::new(config, Vec::new(), pool.clone()).expect("the configuration is a constant");
         net.listen(SocketAddrV4::new(address, 443), 0).expect("nobody else listens");
         let mut parties: Vec<Box<dyn Party<Pool>>> = vec![Box::new(Canned::new(pool))];
-        let lane = Lane { net, ports, clock, stop };
-        let outcome = lane.run(&mut parties, |_, _| {});
+        let lane = Lane { net, ports, clock, stop, parts: Vec::new() };
+        let (_, generator) = lane.run(&mut parties, |_, _| {});
         drop(port);
-        outcome
+        generator
     };
     eal.launch(cpu, "peer", body).into_diagnostic()
 }
@@ -170,7 +170,7 @@ impl<M: Memory> Party<M> for Canned<M> {
         (0, 0)
     }
 
-    fn part(&self) -> Option<Part> {
+    fn part(&self, _now_ns: u64) -> Option<Part> {
         None
     }
 }

@@ -77,8 +77,12 @@ fn transmit(eal: &Eal, device: &str, options: &Options) -> miette::Result<Measur
         let (start, mut sent) = (clock.cycles(), 0_u64);
         while clock.nanoseconds(clock.cycles() - start) < lasts_ns {
             frames.extend(std::iter::repeat_with(|| frame(&pool)).take(64).flatten());
-            while tx.burst(&mut frames) > 0 {}
-            sent += 64 - frames.len() as u64;
+            while !frames.is_empty() {
+                match tx.burst(&mut frames) {
+                    0 => break,
+                    taken => sent += taken as u64,
+                }
+            }
         }
         (clock.cycles() - start, sent)
     };

@@ -147,10 +147,14 @@ impl<M: Memory> Party<M> for OriginParty<M> {
         while data.len() < room
             && let Some(answer) = connection.answers.front_mut()
         {
-            if let Some(head) = answer.head.take()
-                && self.memory.push(&mut data, head.as_bytes()).is_err()
-            {
-                break;
+            if let Some(head) = &answer.head {
+                let mut bytes = M::Chain::default();
+                // All of it or nothing: TCP asks again.
+                if self.memory.push(&mut bytes, head.as_bytes()).is_err() {
+                    break;
+                }
+                data.append(bytes);
+                answer.head = None;
             }
             if answer.length == 0 {
                 connection.answers.pop_front();
@@ -196,7 +200,7 @@ impl<M: Memory> Party<M> for OriginParty<M> {
         (0, 0)
     }
 
-    fn part(&self) -> Option<Part> {
+    fn part(&self, _now_ns: u64) -> Option<Part> {
         None
     }
 }

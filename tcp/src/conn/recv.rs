@@ -42,7 +42,11 @@ impl<M: Memory> Conn<M> {
         let segments = u32::try_from(payload.segments()).unwrap_or(u32::MAX);
         let had_runs = self.runs != runs::NONE;
         let has_room = |used: u32| used.saturating_add(segments) <= env.limits.segments;
-        if seq == self.rcv_nxt && !has_room(self.held_segments.saturating_add(self.run_segments)) {
+        let run_segments = self.run_segments;
+        if seq == self.rcv_nxt
+            && has_room(self.held_segments)
+            && !has_room(self.held_segments.saturating_add(run_segments))
+        {
             // What fills the hole goes before what is behind it, which was not acknowledged and comes again:
             // refused for want of room, it would be refused for ever.
             env.runs.clear(&mut self.runs);

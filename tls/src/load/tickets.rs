@@ -96,7 +96,11 @@ impl Tickets {
         if self.spare.len() < MAX_TICKETS
             && let Some(unused) = Rc::get_mut(&mut ticket)
         {
-            self.spare_bytes.push(std::mem::take(&mut unused.bytes));
+            let bytes = std::mem::take(&mut unused.bytes);
+            // Sessions by id alone have none, and take none back out.
+            if bytes.capacity() > 0 && self.spare_bytes.len() < MAX_TICKETS {
+                self.spare_bytes.push(bytes);
+            }
             self.spare.push(ticket);
         }
     }

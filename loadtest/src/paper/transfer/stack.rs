@@ -191,7 +191,7 @@ impl Link<'_> {
                 self.stack.abort(connection);
                 return Err(miette!("a record could not be sealed"));
             }
-            if received + frames == 0 {
+            if received + frames == 0 && self.pending.is_empty() {
                 idle_ns += self.now().0 - now.0;
                 if Instant::now() > deadline {
                     self.stack.abort(connection);
