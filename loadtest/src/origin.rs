@@ -38,6 +38,7 @@ use nix::sys::socket::{Backlog, listen};
 
 /// What to serve, and where.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Options {
     /// Address and port to listen on.
     #[arg(long, default_value = "127.0.0.1:8080")]
@@ -49,6 +50,11 @@ pub struct Options {
     #[arg(long, default_value_t = 4096)]
     pub connections: usize,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  levee-load origin --listen 10.9.2.2:8080
+      the backend of the demonstration";
 
 /// A bound origin.
 pub struct Origin {

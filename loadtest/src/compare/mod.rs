@@ -42,6 +42,7 @@ use verdict::{Busy, Measured, QUOTABLE};
 
 /// Measure Levee, nginx and HAProxy in turn, side by side.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Options {
     /// Rounds, each with every row and server: one is a look, of some ten minutes for all rows; what is quoted takes
@@ -89,6 +90,17 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "lvbench")]
     pub prefix: String,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  levee-load compare --rows full-tls13-ecdsa,cached-1k
+      a look at two rows, one round of each server
+  levee-load compare --rounds 5 --json run.json --markdown run.md --plot plots
+      all rows, to be quoted: the better part of an hour, on a machine that does nothing else
+  levee-load compare --memif --rows full,cached
+      Levee alone, without a kernel in the path
+  levee-load compare --paper --peers levee,nginx --json paper.json
+      two papers' tables";
 
 /// Compares, prints tables and writes files.
 ///

@@ -30,6 +30,7 @@ pub use spread::Spread;
 
 /// Which tables, and how.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Options {
     /// Tables to make; without any: a and b, and c if a server is named.
     #[arg(value_enum)]
@@ -59,6 +60,13 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub duration: u32,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  levee-load paper a b --rounds 5 --json paper.json
+      encrypted transfer and copying
+  levee-load paper c --server nginx=1234@10.9.1.1:443
+      where a server that runs spends its time in handshakes";
 
 /// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -36,6 +36,7 @@ pub use quantity::{BurstLoss, QuantityError, Rate, Share};
 
 /// What to join, and what to do to it.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Options {
     /// The DPDK device of one link, as net_af_packet0,iface=x.
     #[arg(long, value_name = "DEVICE")]
@@ -114,6 +115,13 @@ const YIELD_AFTER: u64 = 256;
 const HELD: u32 = 4;
 /// Between lines of status.
 const STATUS_NS: u64 = 1_000_000_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  levee-load wire --a net_af_packet0,iface=w-client --b net_af_packet1,iface=w-proxy --loss 2% --delay 10ms
+      two in a hundred frames are lost each way, the others come ten milliseconds later
+  levee-load wire --a net_af_packet0,iface=a --b net_af_packet1,iface=b --rate 10mbit --queue 64 --duration 60
+      a slow line with a short queue, for a minute";
 
 /// Joins the links until the time is over or a signal comes, and says what came of it.
 ///
