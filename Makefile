@@ -19,7 +19,7 @@ test: build
 # BENCH_ARGS='--rounds 5 --seconds 5 --json FILE'; BENCH_ARGS=--list shows the rows.
 bench: build
 	etc/install-deps.sh bench
-	$(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/levee-load compare $(BENCH_ARGS)
+	$(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/levee-load compare $(or $(BENCH_ARGS),--rounds 5)
 
 lint:
 	etc/install-deps.sh
