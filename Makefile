@@ -15,8 +15,8 @@ test: build
 	etc/install-deps.sh test
 	tests/run
 
-# Levee, nginx and HAProxy in turn: a first look of some ten minutes. What can be quoted takes longer, say
-# BENCH_ARGS='--rounds 5 --seconds 5 --json FILE'; BENCH_ARGS=--list shows the rows.
+# Levee, nginx and HAProxy in turn, five rounds: the better part of an hour, on a machine that does nothing else.
+# BENCH_ARGS='--rounds 1' is a look, BENCH_ARGS=--list shows the rows.
 bench: build
 	etc/install-deps.sh bench
 	$(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/levee-load compare $(or $(BENCH_ARGS),--rounds 5)
