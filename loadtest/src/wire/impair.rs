@@ -5,7 +5,8 @@
 //! # The way of a frame
 //!
 //! 1. Longer than the MTU: dropped; the sender is told where IPv4 wants that.
-//! 2. Lost, by itself or in a burst.
+//! 2. Lost, by itself or in a burst. A burst does not outlast a silence of 100 ms: it is one of the network,
+//!    and would otherwise wait for what TCP sends again, seconds later.
 //! 3. Duplicated: the copy goes before the frame, and has its own luck from here on.
 //! 4. Corrupted: one bit anywhere behind the Ethernet header is turned. ARP has no checksum and believes it.
 //! 5. The line: frames leave one after the other at the rate, by their length from the Ethernet header
@@ -18,6 +19,7 @@
 //! one outcome.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use levee_buf::{Chain as _, Memory, Pieces as _};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +28,9 @@ use serde::Serialize;
 
 use super::icmp::{ETHERNET, fragmentation_needed};
 use super::quantity::{BurstLoss, Rate, Share};
+
+/// The silence that ends a burst: less than any retransmission timeout.
+const BURST_SILENCE_NS: u64 = 100_000_000;
 
 /// What is done to frames; by default, nothing.
 #[derive(Clone, Debug)]
@@ -108,6 +113,8 @@ pub struct Impairment<M: Memory> {
     settings: Settings,
     random: ChaCha8Rng,
     in_burst: bool,
+    /// When the last frame came.
+    offered_ns: u64,
     /// When each frame that waits for the line has left it, in order.
     line: VecDeque<u64>,
     /// When the line is free.
@@ -129,6 +136,7 @@ impl<M: Memory> Impairment<M> {
             memory,
             random,
             in_burst: false,
+            offered_ns: 0,
             line: VecDeque::with_capacity(settings.queue.min(settings.capacity)),
             line_free_ns: 0,
             delayed: VecDeque::with_capacity(settings.capacity),
@@ -155,7 +163,7 @@ impl<M: Memory> Impairment<M> {
             self.counters.lost += 1;
             return None;
         }
-        if self.is_lost_in_burst() {
+        if self.is_lost_in_burst(now_ns) {
             self.counters.burst_lost += 1;
             return None;
         }
@@ -249,8 +257,10 @@ impl<M: Memory> Impairment<M> {
         f64::from(self.random.next_u32()) < chance.get() * 2_f64.powi(32)
     }
 
-    fn is_lost_in_burst(&mut self) -> bool {
+    fn is_lost_in_burst(&mut self, now_ns: u64) -> bool {
+        let silence_ns = now_ns.saturating_sub(mem::replace(&mut self.offered_ns, now_ns));
         let Some(BurstLoss { enter, leave }) = self.settings.burst_loss else { return false };
+        self.in_burst &= silence_ns < BURST_SILENCE_NS;
         let turns = self.happens(if self.in_burst { leave } else { enter });
         self.in_burst ^= turns;
         self.in_burst

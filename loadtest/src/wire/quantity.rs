@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Share(f64);
 
 /// Loss in bursts, after Gilbert and Elliott: every frame is lost from when a burst is entered until it
-/// is left. The mean share lost is `enter / (enter + leave)`, the mean burst `1 / leave` frames.
+/// is left. The mean share lost is `enter / (enter + leave)`, the mean burst `1 / leave` frames, as long as
+/// frames come: a silence ends a burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BurstLoss {
     /// Chance of a frame outside a burst to begin one.

@@ -83,6 +83,18 @@ fn bursts_are_as_long_and_as_frequent_as_asked() {
     assert!((mean - 4.0).abs() < 0.3, "bursts of {mean}");
 }
 
+/// A burst that never ends by chance is over for the first frame behind a silence.
+#[test]
+fn silence_ends_a_burst() {
+    const SILENCE_NS: u64 = 100_000_000;
+    let burst_loss = BurstLoss { enter: share(0.5), leave: share(1e-9) };
+    let settings = Settings { burst_loss: Some(burst_loss), ..Settings::default() };
+    let (left, counters) = carry(settings.clone(), 3, 1000, SILENCE_NS - 1);
+    assert!(left.len() < 20 && counters.burst_lost > 980, "{counters:?}");
+    let (_, counters) = carry(settings, 3, 1000, SILENCE_NS);
+    assert!((400..600).contains(&counters.burst_lost), "{counters:?}");
+}
+
 #[test]
 fn chances_follow_from_the_seed() {
     let settings = Settings {
