@@ -31,9 +31,9 @@ pub trait Memory: Clone + 'static {
     /// is as before.
     fn split_to(&self, chain: &mut Self::Chain, at: usize) -> Option<Self::Chain>;
 
-    /// A second owner of `range` of `chain`; copies nothing. The segments that `range` touches are
-    /// shared from then on in both chains. A range beyond the end is cut to the end. `None` when memory
-    /// is exhausted.
+    /// A second owner of `range` of `chain`; copies nothing, unless a segment has so many owners that it
+    /// cannot count another. The segments that `range` touches are shared from then on in both chains. A
+    /// range beyond the end is cut to the end. `None` when memory is exhausted.
     fn reference(&self, chain: &mut Self::Chain, range: Range<usize>) -> Option<Self::Chain>;
 
     /// Copies `bytes` behind the end of `chain`, into tailroom and then into fresh segments.

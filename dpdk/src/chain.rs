@@ -124,6 +124,7 @@ impl Chain {
         let last = match before {
             // The cut is between two segments.
             Some(before) if inside == 0 => before,
+            _ if cut.is_crowded() => return None,
             _ => {
                 let over = reference()?;
                 cut.split(over, narrow(inside));
@@ -149,6 +150,7 @@ impl Chain {
         &mut self,
         range: Range<usize>,
         mut reference: impl FnMut() -> Option<Segment>,
+        mut fresh: impl FnMut(usize) -> Option<Segment>,
     ) -> Option<Self> {
         let mut second = Self::default();
         for (segment, start) in self.walk() {
@@ -158,8 +160,16 @@ impl Chain {
             let from = range.start.max(start);
             let to = range.end.min(start + segment.len());
             if from < to {
-                let over = reference()?;
-                segment.share(over, narrow(from - start), narrow(to - from));
+                let (at, n) = (narrow(from - start), narrow(to - from));
+                let over = if segment.is_crowded() {
+                    let over = fresh(to - from)?;
+                    segment.copy(over, at, n);
+                    over
+                } else {
+                    let over = reference()?;
+                    segment.share(over, at, n);
+                    over
+                };
                 over.set_pkt_len(wide(to - from));
                 second.link(Self::of(over));
             }

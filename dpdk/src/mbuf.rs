@@ -30,6 +30,9 @@ const FRONT_TAKEN: u64 = dpdk_sys::LEVEE_LAST_FREE >> 1;
 /// The buffer is not of the mempool: what lies around the data is not known to be ours.
 const EXTERNAL: u64 = dpdk_sys::LEVEE_EXTERNAL;
 
+/// Segments over one buffer. Workers may share one, so some room is left for those who look at once.
+const MAX_OWNERS: u16 = 60_000;
+
 /// Flags that belong to the buffer and not to one transmission or reception.
 const OF_BUFFER: u64 = SHARED | FRONT_TAKEN | EXTERNAL | dpdk_sys::LEVEE_INDIRECT;
 
@@ -143,6 +146,22 @@ impl Segment {
         self.attach(over);
         over.set_data_off(self.data_off() + at);
         over.set_data_len(n);
+    }
+
+    /// Whether no more segments may lie over this buffer: DPDK counts them in 16 bits, and would free what is
+    /// in use when the count begins again.
+    pub(crate) fn is_crowded(self) -> bool {
+        // SAFETY: `self` is live, and so is whoever its buffer belongs to.
+        unsafe { dpdk_sys::levee_mbuf_owners(self.raw()) >= MAX_OWNERS }
+    }
+
+    /// Fills `fresh`, which has the room, with `n` bytes from offset `at` of this segment.
+    pub(crate) fn copy(self, fresh: Self, at: u16, n: u16) {
+        debug_assert!(fresh.tailroom() >= usize::from(n) && at + n <= self.data_len());
+        fresh.set_data_len(n);
+        let from = self.data().wrapping_add(usize::from(at));
+        // SAFETY: both ranges lie in buffers of live segments, and `fresh` is nobody else's.
+        unsafe { std::ptr::copy_nonoverlapping(from, fresh.data(), usize::from(n)) }
     }
 
     fn attach(self, over: Self) {

@@ -99,6 +99,10 @@ impl Pool {
         Mempool::create(name, self.0.sizes.segments, self.0.sizes.cache, FRONT + ROOM, socket)
     }
 
+    fn with_room(&self, room: usize) -> Option<Segment> {
+        self.take(if room > ROOM { self.0.records } else { self.0.segments })
+    }
+
     fn take(&self, pool: Mempool) -> Option<Segment> {
         let segment = pool.alloc();
         if segment.is_none() {
@@ -115,7 +119,7 @@ impl Memory for Pool {
         if room > MAX_ROOM {
             return None;
         }
-        self.take(if room > ROOM { self.0.records } else { self.0.segments }).map(Chain::of)
+        self.with_room(room).map(Chain::of)
     }
 
     fn split_to(&self, chain: &mut Chain, at: usize) -> Option<Chain> {
@@ -123,7 +127,7 @@ impl Memory for Pool {
     }
 
     fn reference(&self, chain: &mut Chain, range: Range<usize>) -> Option<Chain> {
-        chain.reference(range, || self.take(self.0.references))
+        chain.reference(range, || self.take(self.0.references), |room| self.with_room(room))
     }
 }
 

@@ -91,6 +91,16 @@ static inline int levee_link_is_up(const struct rte_eth_link *link)
 	return link->link_status == RTE_ETH_LINK_UP;
 }
 
+/* How many segments lie over the buffer of `mbuf`: a count of 16 bits, which nobody checks. */
+static inline uint16_t levee_mbuf_owners(const struct rte_mbuf *mbuf)
+{
+	if (RTE_MBUF_HAS_EXTBUF(mbuf))
+		return rte_mbuf_ext_refcnt_read(mbuf->shinfo);
+	if (RTE_MBUF_CLONED(mbuf))
+		return rte_mbuf_refcnt_read(rte_mbuf_from_indirect((struct rte_mbuf *)(uintptr_t)mbuf));
+	return rte_mbuf_refcnt_read(mbuf);
+}
+
 /* What lies behind a crypto operation in its mempool object. */
 struct levee_scratch {
 	uint8_t nonce[16];

@@ -5,7 +5,7 @@ mod support;
 use std::collections::VecDeque;
 
 use levee_buf::{Chain as _, Heap, HeapChain, MAX_ROOM, Memory, Pieces, ROOM};
-use levee_dpdk::{Chain, Pool, ring};
+use levee_dpdk::{Chain, Pool, Sizes, ring};
 use support::Numbers;
 
 const SEQUENCES: u64 = 5_000;
@@ -156,6 +156,31 @@ fn a_chain_of_mbufs_is_a_chain() {
     exhaustion_leaves_chains_whole(&pool);
     two_threads_share_a_buffer(&eal, &pool);
     a_ring_carries_chains(&eal, &pool);
+    a_crowd_reads_one_buffer(&eal);
+    assert_eq!(pool.in_use(), 0);
+}
+
+/// More readers than DPDK's count of 16 bits holds: those too many get copies.
+fn a_crowd_reads_one_buffer(eal: &levee_dpdk::Eal) {
+    const READERS: usize = 70_000;
+    const PLACES: usize = 65_000;
+    let sizes = Sizes { segments: 16_383, records: 63, references: 131_071, cache: 128 };
+    let pool = Pool::create(eal, "crowd", sizes, None).expect("memory for a pool");
+    let bytes: Vec<u8> = (0..=255).cycle().take(1000).collect();
+    let mut chain = Chain::default();
+    pool.push(&mut chain, &bytes).expect("memory");
+    let reader = |_| pool.reference(&mut chain, 10..900).expect("memory");
+    let mut readers: Vec<Chain> = (0..READERS).map(reader).collect();
+    assert!(pool.usage().references < PLACES, "{:?}", pool.usage());
+    let Some(last) = readers.last_mut() else { unreachable!("there are readers") };
+    assert!(pool.split_to(&mut chain, 5).is_none(), "a cut would be one more over the buffer");
+    assert_eq!(last.to_vec(), bytes[10..900]);
+    let of_reader = pool.reference(&mut readers[0], 0..8).expect("memory");
+    assert_eq!(of_reader.to_vec(), bytes[10..18]);
+
+    drop(chain);
+    assert!(readers.iter().all(|reader| reader.to_vec() == bytes[10..900]));
+    drop((readers, of_reader));
     assert_eq!(pool.in_use(), 0);
 }
 
