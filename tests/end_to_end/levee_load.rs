@@ -253,12 +253,13 @@ fn rows_of_nic_are_measured() {
     let directory = tempfile::tempdir().expect("a directory for the results");
     let results = directory.path().join("nic.json");
     let mut command = Command::new(binary("levee-load"));
-    command.args(["nic", "handshake 1.3 ecdsa", "1 KiB cached", "canned", "net_null", "--seconds", "0.5"]);
+    command.args(["nic", "handshake 1.3 ecdsa", "1 KiB cached", "canned", "1,000,000", "net_null"]);
+    command.args(["--seconds", "0.5"]);
     command.arg("--json").arg(&results);
     let ended = run(command, b"", Duration::from_secs(120));
     assert!(ended.exited(0), "{}", ended.text());
     let rows: Vec<Value> = serde_json::from_slice(&fs::read(results).unwrap()).unwrap();
-    assert_eq!(rows.len(), 7, "{}", ended.text());
+    assert_eq!(rows.len(), 8, "{}", ended.text());
     for row in rows {
         for number in ["per_second", "cycles_per_unit", "cycles_per_frame"] {
             assert!(row[number].as_f64().is_some_and(|number| number > 0.0), "{number} of {row}");

@@ -26,7 +26,8 @@ pub struct Options {
     /// Connections at a time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
-    /// Requests a second, whatever becomes of them; without it the next begins when one is answered.
+    /// Requests a second, whatever becomes of them; without it the next begins when one is answered, and where
+    /// there are very many connections, of 65,536 at a time.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub rate: Option<f64>,
     /// Seconds.

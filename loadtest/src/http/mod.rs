@@ -11,7 +11,7 @@ mod response;
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
-use levee_buf::{Memory, Pieces};
+use levee_buf::{Exhausted, Memory, Pieces};
 use levee_http::FieldTable;
 use levee_tcp::Fill;
 
@@ -56,7 +56,7 @@ pub struct Requests<M: Memory> {
     /// Connections there are, and those of them that cannot carry requests yet.
     open: usize,
     opening: usize,
-    /// Connections that wait for a request to be due.
+    /// Connections that wait for a request to be due, or for their turn where not all can have one.
     idle: VecDeque<usize>,
     /// Requests that are due and wait for a connection.
     due: VecDeque<u64>,
@@ -66,6 +66,8 @@ pub struct Requests<M: Memory> {
     starved: Vec<usize>,
     pace: Option<Pace>,
     begun: u64,
+    /// Requests that were begun and have neither been answered nor failed.
+    under_way: usize,
     /// Connections that ended by themselves in a row, without one that was opened.
     refused: u32,
     /// A connection was opened, so there is a way to the target.
@@ -83,12 +85,43 @@ struct Connection<M: Memory> {
     uploaded: u64,
     /// Requests without a response: when they began, and which they are.
     waiting: VecDeque<(u64, usize)>,
+    /// Of these, the last, which TCP has not asked for.
+    unwritten: usize,
     opened_ns: u64,
     is_open: bool,
 }
 
+impl<M: Memory> Connection<M> {
+    /// Adds to what is to be sent, where nothing is left of it: content of the last request that was written,
+    /// or heads of those behind it up to the first with content.
+    fn write(&mut self, plan: &Plan, memory: &M) -> Result<(), Exhausted> {
+        if !self.outgoing.is_empty() {
+            return Ok(());
+        }
+        while self.upload == 0
+            && let Some(&(_, number)) = self.waiting.get(self.waiting.len() - self.unwritten)
+        {
+            let request = plan.request(number);
+            memory.push(&mut self.outgoing, &request.head)?;
+            (self.upload, self.uploaded) = (request.upload, 0);
+            self.unwritten -= 1;
+        }
+        if self.upload > 0 {
+            let piece = pattern::piece(self.uploaded, self.upload.min(CONTENT));
+            memory.push(&mut self.outgoing, piece)?;
+            self.upload -= piece.len() as u64;
+            self.uploaded += piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
 /// Connections that are being opened at a time.
 const OPENING: usize = 128;
+/// Connections that begin in a turn, when all are to.
+const BEGUN: usize = 256;
+/// Requests under way at a time in the closed loop: each takes packet memory on both sides.
+const UNDER_WAY: usize = 1 << 16;
 /// Connections that fail in a row before the target counts as unreachable.
 const REFUSED: u32 = 1000;
 /// Requests that wait for a connection, at most: more than that, and the rate is out of reach.
@@ -124,6 +157,7 @@ impl<M: Memory> Requests<M> {
             starved: Vec::new(),
             pace,
             begun: 0,
+            under_way: 0,
             refused: 0,
             found: false,
             next_sweep_ns: 0,
@@ -162,6 +196,7 @@ impl<M: Memory> Requests<M> {
                 upload: 0,
                 uploaded: 0,
                 waiting: VecDeque::with_capacity(self.goal.pipeline),
+                unwritten: 0,
                 opened_ns: began_ns,
                 is_open: false,
             }));
@@ -208,7 +243,8 @@ impl<M: Memory> Requests<M> {
 
     /// Begins as many requests as a connection carries in the closed loop.
     fn begin_all(&mut self, slot: usize, net: &mut dyn Net<M>) {
-        for _ in 0..self.goal.pipeline {
+        let waiting = self.connections[slot].as_ref().map_or(0, |connection| connection.waiting.len());
+        for _ in waiting..self.goal.pipeline {
             self.begin(slot, net.now_ns(), net);
         }
     }
@@ -228,13 +264,19 @@ impl<M: Memory> Requests<M> {
             return;
         }
         self.tally.begin(now_ns);
-        match &mut self.pace {
-            Some(pace) => pace.restart(now_ns),
-            None => {
-                while let Some(slot) = self.idle.pop_front() {
-                    self.begin_all(slot, net);
-                }
-            }
+        if let Some(pace) = &mut self.pace {
+            pace.restart(now_ns);
+        }
+    }
+
+    /// In the closed loop, begins on connections that wait for it, some of them a turn.
+    fn begin_idle(&mut self, net: &mut dyn Net<M>) {
+        if self.tally.start_ns().is_none() || self.pace.is_some() {
+            return;
+        }
+        for _ in 0..BEGUN.min(UNDER_WAY.saturating_sub(self.under_way)) {
+            let Some(slot) = self.idle.pop_front() else { return };
+            self.begin_all(slot, net);
         }
     }
 
@@ -244,16 +286,9 @@ impl<M: Memory> Requests<M> {
         if self.begun >= self.goal.count {
             return;
         }
-        let number = usize::try_from(self.begun).unwrap_or_default();
-        let request = self.plan.request(number);
-        if self.memory.push(&mut connection.outgoing, &request.head).is_err() {
-            self.tally.fail("out_of_memory");
-            self.lose(slot);
-            net.abort(slot);
-            return;
-        }
-        (connection.upload, connection.uploaded) = (request.upload, 0);
-        connection.waiting.push_back((began_ns, number));
+        connection.waiting.push_back((began_ns, usize::try_from(self.begun).unwrap_or_default()));
+        connection.unwritten += 1;
+        self.under_way += 1;
         self.begun += 1;
         if !self.goal.per_request {
             self.tally.start();
@@ -265,7 +300,8 @@ impl<M: Memory> Requests<M> {
     fn read(&mut self, slot: usize, is_end: bool, net: &mut dyn Net<M>) {
         loop {
             let Some(connection) = self.connections[slot].as_mut() else { return };
-            let Some(&(began_ns, number)) = connection.waiting.front() else {
+            let is_written = connection.unwritten < connection.waiting.len();
+            let Some(&(began_ns, number)) = connection.waiting.front().filter(|_| is_written) else {
                 if connection.responses.has_bytes() {
                     self.tally.fail("bad_unasked_bytes");
                     self.lose(slot);
@@ -282,6 +318,7 @@ impl<M: Memory> Requests<M> {
                 Ok(Next::More) => return,
                 Ok(Next::Response { length, keep_alive }) => {
                     connection.waiting.pop_front();
+                    self.under_way -= 1;
                     let is_last = connection.waiting.is_empty();
                     let wrong = match (connection.upload > 0, is_last && connection.responses.has_bytes()) {
                         (true, _) => Some("bad_early_answer"),
@@ -315,7 +352,7 @@ impl<M: Memory> Requests<M> {
             self.fail_waiting(slot, "closed_early");
             self.lose(slot);
             net.finish(slot);
-        } else if self.goal.rate.is_none() {
+        } else if self.goal.rate.is_none() && self.idle.is_empty() {
             self.begin(slot, now_ns, net);
         } else if let Some(due_ns) = self.due.pop_front() {
             self.begin(slot, due_ns, net);
@@ -391,6 +428,7 @@ impl<M: Memory> Requests<M> {
     /// Forgets a connection.
     fn lose(&mut self, slot: usize) {
         let Some(mut connection) = self.connections[slot].take() else { return };
+        self.under_way -= connection.waiting.len();
         self.open -= 1;
         if !connection.is_open {
             self.opening -= 1;
@@ -447,13 +485,9 @@ impl<M: Memory> Party<M> for Requests<M> {
 
     fn fill(&mut self, slot: usize, room: usize, _now_ns: u64) -> Fill<M::Chain> {
         let Some(connection) = self.connections[slot].as_mut() else { return Fill::Nothing };
-        if connection.outgoing.is_empty() && connection.upload > 0 && connection.is_open {
-            let piece = pattern::piece(connection.uploaded, connection.upload.min(CONTENT));
-            // Without memory for it the rest goes when there is some: TCP asks again.
-            if self.memory.push(&mut connection.outgoing, piece).is_ok() {
-                connection.upload -= piece.len() as u64;
-                connection.uploaded += piece.len() as u64;
-            }
+        if connection.is_open {
+            // Without memory the rest goes when there is some: TCP asks again.
+            let _ = connection.write(&self.plan, &self.memory);
         }
         let fill = connection.channel.fill(&mut connection.outgoing, room, &mut self.security, slot);
         if !connection.is_open && connection.channel.is_open(false) {
@@ -485,6 +519,7 @@ impl<M: Memory> Party<M> for Requests<M> {
             }
         }
         self.start(net);
+        self.begin_idle(net);
         self.sweep(net);
         let sent = self.keep_pace(net);
         self.open(net) || sent

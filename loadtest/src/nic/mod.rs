@@ -5,6 +5,7 @@
 
 mod canned;
 mod null;
+mod peer;
 mod row;
 mod server;
 
@@ -123,8 +124,8 @@ pub fn command(options: &Options) -> miette::Result<()> {
         println!("{}", serde_json::to_string(&measured).into_diagnostic()?);
         return Ok(());
     }
-    let names: Vec<&str> =
-        row::ROWS.iter().map(|row| row.name).chain([canned::NAME]).chain(null::NAMES).collect();
+    let levee = row::ROWS.iter().map(|row| row.name);
+    let names: Vec<&str> = levee.chain(peer::ROWS.iter().map(|row| row.name)).chain(null::NAMES).collect();
     if options.list {
         names.iter().for_each(|name| println!("{name}"));
         return Ok(());
@@ -154,8 +155,8 @@ fn measure(name: &str, options: &Options) -> miette::Result<Measured> {
     if null::NAMES.contains(&name) {
         return null::measure(name, options);
     }
-    if name == canned::NAME {
-        return canned::measure(options);
+    if let Some(row) = peer::ROWS.iter().find(|row| row.name == name) {
+        return peer::measure(row, options);
     }
     let row = row::ROWS.iter().find(|row| row.name == name);
     row::measure(row.ok_or_else(|| miette!("there is no row {name}"))?, options)

@@ -21,6 +21,8 @@ pub struct OriginParty<M: Memory> {
     connections: Vec<Option<Connection<M>>>,
     /// Connections that have said all.
     finished: Vec<usize>,
+    /// The run is for it: there is no load beside it that could be done.
+    is_alone: bool,
 }
 
 struct Connection<M: Memory> {
@@ -56,7 +58,20 @@ impl<M: Memory> OriginParty<M> {
             })
             .collect::<Result<_, _>>()?;
         let connections = (0..slots).map(|_| None).collect();
-        Ok(Self { memory, blocks, fields: FieldTable::new(), connections, finished: Vec::new() })
+        Ok(Self {
+            memory,
+            blocks,
+            fields: FieldTable::new(),
+            connections,
+            finished: Vec::new(),
+            is_alone: false,
+        })
+    }
+
+    /// An origin that serves until the run is stopped.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 
     /// Reads requests and queues their answers; false when there is nothing to be understood.
@@ -193,7 +208,7 @@ impl<M: Memory> Party<M> for OriginParty<M> {
     }
 
     fn is_done(&self, _now_ns: u64) -> bool {
-        true
+        !self.is_alone
     }
 
     fn counts(&self) -> (u64, u64) {
