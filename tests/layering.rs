@@ -59,7 +59,9 @@ fn dpdk_and_unsafe_code_stay_in_their_rooms() {
         for (line, code) in code(&text) {
             let names = words(code).any(|word| word.starts_with("rte_"));
             assert!(!names, "{}:{line} names DPDK", path.display());
-            let unchecked = words(code).any(|word| word == "unsafe");
+            // Vectors meet arrays there, and functions those with features of the CPU.
+            let is_lanes = path.components().any(|part| part.as_os_str() == "batch");
+            let unchecked = !is_lanes && words(code).any(|word| word == "unsafe");
             assert!(!unchecked, "{}:{line} is unsafe", path.display());
         }
     }

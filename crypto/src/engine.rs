@@ -1,5 +1,7 @@
 //! Which public-key engine: `EngineKind` and `engine`.
 
+#[cfg(target_arch = "x86_64")]
+use crate::Batch;
 use crate::{AwsLc, Engine, KeyError, PrivateKey, RustCrypto, SystemRandom};
 
 /// A public-key engine, as the configuration names it.
@@ -8,6 +10,8 @@ pub enum EngineKind {
     /// The fastest for this machine.
     #[default]
     Auto,
+    /// [`Batch`](crate::Batch).
+    Batch,
     /// [`RustCrypto`].
     RustCrypto,
     /// [`AwsLc`].
@@ -16,13 +20,14 @@ pub enum EngineKind {
 
 impl EngineKind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Auto, Self::RustCrypto, Self::AwsLc];
+    pub const ALL: &[Self] = &[Self::Auto, Self::Batch, Self::RustCrypto, Self::AwsLc];
 
     /// The name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Batch => "batch",
             Self::RustCrypto => "rustcrypto",
             Self::AwsLc => "awslc",
         }
@@ -35,14 +40,46 @@ impl EngineKind {
     }
 }
 
+/// Why there is no such engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// It refuses a key.
+    #[error("the public-key engine refuses a key: {0}")]
+    Key(#[from] KeyError),
+    /// The CPU lacks what `batch` is made of.
+    #[error(
+        "this CPU has no AVX-512 IFMA, which the public-key engine `batch` is made of: `auto` takes another"
+    )]
+    NoLanes,
+}
+
 /// An engine for one lcore, which signs with `keys` and holds `capacity` jobs. Its randomness is
 /// [`SystemRandom`].
 ///
 /// # Errors
-/// A [`KeyError`] when the engine refuses a key.
-pub fn engine(kind: EngineKind, keys: &[PrivateKey], capacity: usize) -> Result<Box<dyn Engine>, KeyError> {
+/// An [`EngineError`].
+pub fn engine(
+    kind: EngineKind,
+    keys: &[PrivateKey],
+    capacity: usize,
+) -> Result<Box<dyn Engine>, EngineError> {
     Ok(match kind {
+        EngineKind::Auto => match batch(keys, capacity) {
+            Err(EngineError::NoLanes) => Box::new(AwsLc::new(keys, capacity)?),
+            engine => engine?,
+        },
+        EngineKind::Batch => batch(keys, capacity)?,
         EngineKind::RustCrypto => Box::new(RustCrypto::new(keys, capacity, SystemRandom)),
-        EngineKind::Auto | EngineKind::AwsLc => Box::new(AwsLc::new(keys, capacity)?),
+        EngineKind::AwsLc => Box::new(AwsLc::new(keys, capacity)?),
     })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn batch(keys: &[PrivateKey], capacity: usize) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(Batch::new(keys, capacity)?))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn batch(_: &[PrivateKey], _: usize) -> Result<Box<dyn Engine>, EngineError> {
+    Err(EngineError::NoLanes)
 }

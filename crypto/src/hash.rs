@@ -1,4 +1,4 @@
-//! What a TLS key schedule hashes with: `Running`, `hmac`, `hkdf_extract`, `hkdf_expand`, `prf_tls12`.
+//! What a TLS key schedule hashes with: `Running`, `HmacKey`, `hmac`, `hkdf_extract`, `hkdf_expand`, `prf_tls12`.
 //!
 //! SHA-256 and SHA-384 of the `sha2` crate, which takes SHA-NI where the CPU has it and has no branch
 //! or index that depends on data. Everything lies on the stack. States and secrets are wiped when
@@ -7,12 +7,13 @@
 use std::fmt;
 use std::ops::Deref;
 
-use sha2::digest::array::Array;
-use sha2::digest::block_api::BlockSizeUser;
-use sha2::digest::{Digest as _, Output};
-use sha2::{Sha256, Sha384};
+use sha2::{Digest as _, Sha256, Sha384};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+mod hmac;
+
+pub use hmac::{HmacKey, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 
 /// Bytes of the longest hash.
 pub const MAX_HASH_LEN: usize = 48;
@@ -168,117 +169,6 @@ impl Running {
         }
         digest
     }
-}
-
-/// HMAC (RFC 2104) of the concatenation of `parts`.
-#[must_use]
-pub fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Digest {
-    let mut code = Digest::zero(hash);
-    hmac_into(hash, key, parts, code.place());
-    code
-}
-
-/// HKDF-Extract (RFC 5869 section 2.2).
-#[must_use]
-pub fn hkdf_extract(hash: Hash, salt: &[u8], ikm: &[u8]) -> SecretDigest {
-    let mut prk = SecretDigest::zero(hash);
-    hmac_into(hash, salt, &[ikm], prk.as_mut());
-    prk
-}
-
-/// HKDF-Expand (RFC 5869 section 2.3) to `out.len()` bytes, with the concatenation of the parts of
-/// `info`.
-///
-/// # Panics
-/// When `out` is longer than 255 hashes.
-pub fn hkdf_expand(hash: Hash, prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
-    fn run<D: Algorithm>(prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
-        let key = Hmac::<D>::new(prk);
-        // RFC 5869 section 2.3: T(n) = HMAC-Hash(PRK, T(n-1) | info | n), and T(0) is empty.
-        let mut block = Block::<D>::default();
-        for (counter, chunk) in (1..=u8::MAX).zip(out.chunks_mut(block.len())) {
-            let last: &[u8] = if counter == 1 { &[] } else { &block };
-            let inner = absorb(absorb(key.inner.clone(), &[last]), info);
-            block = key.finish(absorb(inner, &[&[counter]]));
-            chunk.copy_from_slice(&block[..chunk.len()]);
-        }
-    }
-    assert!(out.len() <= 255 * hash.len(), "HKDF-Expand gives at most 255 hashes");
-    match hash {
-        Hash::Sha256 => run::<Sha256>(prk, info, out),
-        Hash::Sha384 => run::<Sha384>(prk, info, out),
-    }
-}
-
-/// The PRF of TLS 1.2 (RFC 5246 section 5) to `out.len()` bytes; `seed` is the concatenation of its
-/// parts.
-pub fn prf_tls12(hash: Hash, secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
-    fn run<D: Algorithm>(secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
-        let key = Hmac::<D>::new(secret);
-        let labelled = |first: &[u8]| key.finish(absorb(absorb(key.inner.clone(), &[first, label]), seed));
-        // RFC 5246 section 5: A(0) = label | seed, A(i) = HMAC_hash(secret, A(i-1)).
-        let mut chain = labelled(&[]);
-        let length = chain.len();
-        for chunk in out.chunks_mut(length) {
-            chunk.copy_from_slice(&labelled(&chain)[..chunk.len()]);
-            chain = key.finish(absorb(key.inner.clone(), &[&chain]));
-        }
-    }
-    match hash {
-        Hash::Sha256 => run::<Sha256>(secret, label, seed, out),
-        Hash::Sha384 => run::<Sha384>(secret, label, seed, out),
-    }
-}
-
-fn hmac_into(hash: Hash, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-    fn run<D: Algorithm>(key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        let key = Hmac::<D>::new(key);
-        out.copy_from_slice(&key.finish(absorb(key.inner.clone(), parts)));
-    }
-    match hash {
-        Hash::Sha256 => run::<Sha256>(key, parts, out),
-        Hash::Sha384 => run::<Sha384>(key, parts, out),
-    }
-}
-
-trait Algorithm: sha2::Digest + BlockSizeUser + Clone {}
-
-impl<D: sha2::Digest + BlockSizeUser + Clone> Algorithm for D {}
-
-type Block<D> = Zeroizing<Output<D>>;
-
-/// A key of HMAC with the first block of both hashes done.
-struct Hmac<D> {
-    inner: D,
-    outer: D,
-}
-
-impl<D: Algorithm> Hmac<D> {
-    fn new(key: &[u8]) -> Self {
-        let mut padded = Zeroizing::new(Array::<u8, D::BlockSize>::default());
-        // RFC 2104 section 2: a key longer than a block is hashed first.
-        if key.len() > padded.len() {
-            let short = Zeroizing::new(D::digest(key));
-            padded[..short.len()].copy_from_slice(&short);
-        } else {
-            padded[..key.len()].copy_from_slice(key);
-        }
-        padded.iter_mut().for_each(|byte| *byte ^= 0x36);
-        let inner = absorb(D::new(), &[&padded]);
-        padded.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
-        Self { inner, outer: absorb(D::new(), &[&padded]) }
-    }
-
-    /// The code of what went into `inner`, which began as a clone of our own.
-    fn finish(&self, inner: D) -> Block<D> {
-        let inner = Zeroizing::new(inner.finalize());
-        Zeroizing::new(absorb(self.outer.clone(), &[&inner]).finalize())
-    }
-}
-
-fn absorb<D: Algorithm>(mut state: D, parts: &[&[u8]]) -> D {
-    parts.iter().for_each(|part| state.update(part));
-    state
 }
 
 #[cfg(test)]

@@ -310,6 +310,12 @@ pub trait Engine {
     /// Works on what waits, for a few milliseconds at most: call it each turn while jobs are in flight.
     fn run(&mut self);
 
+    /// Spends a turn in which there is nothing to do, some microseconds of it, on what later jobs will need.
+    /// `now_ns` is a clock that does not go back.
+    fn work_ahead(&mut self, now_ns: u64) {
+        let _ = now_ns;
+    }
+
     /// The next finished job.
     fn completed(&mut self) -> Option<(Token, Done)>;
 

@@ -6,7 +6,7 @@
 //!
 //! | trait | implementations |
 //! |---|---|
-//! | [`Engine`] | [`AwsLc`], the fast scalar default; [`RustCrypto`], portable, and the oracle in tests |
+//! | [`Engine`] | `Batch`, eight connections in the lanes of AVX-512; [`AwsLc`], the fast scalar one; [`RustCrypto`], portable, and the oracle in tests |
 //! | [`Aead`] | [`SoftwareAead`] here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
 //!
 //! [`engine`] makes the engine that the configuration names; [`PrivateKey`] reads what it signs with.
@@ -15,10 +15,12 @@
 //! What each library promises about timing, and where it allocates, stands at the head of the file that
 //! calls it. Keys, private shares, agreed secrets and hash states are wiped when dropped.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod aead;
 mod awslc;
+#[cfg(target_arch = "x86_64")]
+mod batch;
 mod engine;
 pub mod hash;
 mod job;
@@ -33,8 +35,10 @@ pub use aead::{
     TAG_LEN,
 };
 pub use awslc::AwsLc;
-pub use engine::{EngineKind, engine};
-pub use hash::{Digest, Hash, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
+#[cfg(target_arch = "x86_64")]
+pub use batch::Batch;
+pub use engine::{EngineError, EngineKind, engine};
+pub use hash::{Digest, Hash, HmacKey, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use job::{
     Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
     SignatureScheme, Token,

@@ -1,4 +1,4 @@
-//! Both engines against each other, through the trait alone.
+//! The engines against each other, through the trait alone.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
@@ -35,10 +35,12 @@ fn keys() -> Vec<PrivateKey> {
     texts.iter().map(|text| PrivateKey::from_pem(text).unwrap()).collect()
 }
 
-fn engines(seed: u64) -> [Box<dyn Engine>; 2] {
+/// aws-lc, RustCrypto, and the lanes, which take single jobs here too.
+fn engines(seed: u64) -> [Box<dyn Engine>; 3] {
     let keys = keys();
     let rng = ChaCha20Rng::seed_from_u64(seed);
-    [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng))]
+    let batch = Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), 1).expect("AVX-512 IFMA");
+    [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng)), Box::new(batch)]
 }
 
 fn ask(engine: &mut dyn Engine, job: Job) -> Done {
@@ -90,12 +92,15 @@ fn sign(
 #[test]
 fn both_sides_of_every_pair_of_engines_agree() {
     for group in GROUPS {
-        for case in 0..16 {
-            let [mut awslc, mut rustcrypto] = engines(case);
-            let (one, other): (&mut dyn Engine, &mut dyn Engine) = match case % 4 {
+        for case in 0..24 {
+            let [mut awslc, mut rustcrypto, mut batch] = engines(case);
+            let (one, other): (&mut dyn Engine, &mut dyn Engine) = match case % 6 {
                 0 => (&mut *awslc, &mut *rustcrypto),
                 1 => (&mut *rustcrypto, &mut *awslc),
-                _ => (&mut *awslc, &mut *rustcrypto),
+                2 => (&mut *batch, &mut *awslc),
+                3 => (&mut *awslc, &mut *batch),
+                4 => (&mut *batch, &mut *rustcrypto),
+                _ => (&mut *rustcrypto, &mut *batch),
             };
             let (ours, our_share) = generate(one, group);
             let (theirs, their_share) = generate(other, group);
@@ -145,7 +150,7 @@ fn p256_of_rfc_5903() {
 #[test]
 fn a_secret_keeps_its_leading_zeros() {
     for group in GROUPS {
-        let [mut awslc, mut rustcrypto] = engines(10);
+        let [mut awslc, mut rustcrypto, mut batch] = engines(10);
         let (_, peer) = generate(&mut *rustcrypto, group);
         let (private, secret) = std::iter::repeat_with(|| {
             let (private, _) = generate(&mut *rustcrypto, group);
@@ -155,7 +160,8 @@ fn a_secret_keeps_its_leading_zeros() {
         .take(5000)
         .find(|(_, secret)| secret.bytes()[0] == 0)
         .unwrap();
-        assert_eq!(agree(&mut *awslc, private, peer).unwrap().bytes(), secret.bytes());
+        assert_eq!(agree(&mut *awslc, private.clone(), peer).unwrap().bytes(), secret.bytes());
+        assert_eq!(agree(&mut *batch, private, peer).unwrap().bytes(), secret.bytes());
         assert_eq!(secret.bytes().len(), 32);
     }
 }
@@ -201,7 +207,7 @@ fn points_off_the_curve_are_refused() {
     type Change = dyn Fn(&mut [u8]);
 
     let group = Group::Secp256r1;
-    let [mut awslc, _] = engines(3);
+    let [mut awslc, ..] = engines(3);
     let (_, good) = generate(&mut *awslc, group);
     let with = |change: &dyn Fn(&mut [u8])| {
         let mut bytes = good.bytes().to_vec();
@@ -227,7 +233,7 @@ fn points_off_the_curve_are_refused() {
 #[test]
 fn a_share_of_the_other_group_is_refused() {
     for (group, other) in [(Group::X25519, Group::Secp256r1), (Group::Secp256r1, Group::X25519)] {
-        let [mut awslc, _] = engines(4);
+        let [mut awslc, ..] = engines(4);
         let (_, share) = generate(&mut *awslc, other);
         assert_share_refused(group, share);
     }
@@ -304,14 +310,14 @@ fn every_signature_holds_for_both_libraries() {
     }
 }
 
-/// PKCS #1 v1.5 has no randomness: both engines give the same bytes. PSS and ECDSA never repeat.
+/// PKCS #1 v1.5 has no randomness: all engines give the same bytes. PSS and ECDSA never repeat.
 #[test]
 fn signatures_are_deterministic_where_the_scheme_is() {
-    let [mut awslc, mut rustcrypto] = engines(6);
+    let [mut awslc, mut rustcrypto, mut batch] = engines(6);
     for scheme in RSA_SCHEMES {
         let deterministic = scheme.code() & 0xff == 1;
         let first = sign(&mut *awslc, 1, scheme, b"text").unwrap();
-        for engine in [&mut awslc, &mut rustcrypto] {
+        for engine in [&mut awslc, &mut rustcrypto, &mut batch] {
             let second = sign(&mut **engine, 1, scheme, b"text").unwrap();
             assert_eq!(first.bytes() == second.bytes(), deterministic, "{scheme:?}");
         }
@@ -364,7 +370,9 @@ fn a_full_engine_gives_the_job_back() {
 
 #[test]
 fn the_engine_of_the_configuration() {
-    for (name, expected) in [("auto", "awslc"), ("awslc", "awslc"), ("rustcrypto", "rustcrypto")] {
+    for (name, expected) in
+        [("auto", "batch"), ("batch", "batch"), ("awslc", "awslc"), ("rustcrypto", "rustcrypto")]
+    {
         let kind = EngineKind::from_name(name).unwrap();
         assert_eq!(kind.name(), name);
         let mut engine = engine(kind, &keys(), 1).unwrap();

@@ -73,6 +73,11 @@ impl<M: Memory> Host<M> {
         watch.lap(Stage::TcpOut);
     }
 
+    /// Spends a turn in which there was nothing to do on what later ones will need.
+    pub(crate) fn work_ahead(&mut self, now: Now) {
+        self.sessions.work_ahead(now.instant.0);
+    }
+
     /// Frames that wait to be sent.
     pub(crate) const fn output(&mut self) -> &mut Output<M> {
         &mut self.output

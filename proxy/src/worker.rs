@@ -132,6 +132,9 @@ impl Worker {
             turns += 1;
             idle = if received + taken + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
             self.cycles.end_turn(idle > 0);
+            if idle > 0 {
+                self.host.work_ahead(now);
+            }
             self.count(received, sent);
             if turns.is_multiple_of(PUBLISH_EVERY) || idle == YIELD_AFTER {
                 self.publish();

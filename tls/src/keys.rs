@@ -3,9 +3,7 @@
 //! Each type is one box of the drawing in section 7.1, made from the one above and consumed by the one
 //! below. All secrets are wiped when dropped.
 
-use levee_crypto::{
-    AeadKey, Algorithm, Digest, Hash, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12,
-};
+use levee_crypto::{AeadKey, Algorithm, Digest, Hash, HmacKey, SecretDigest, hkdf_extract, hmac, prf_tls12};
 use zeroize::Zeroize;
 
 use crate::suite::Suite;
@@ -33,9 +31,9 @@ pub(crate) struct PreSharedKey {
 
 impl PreSharedKey {
     fn new(hash: Hash, psk: &[u8]) -> Self {
-        let (early, empty) = (hkdf_extract(hash, &[], psk), hash.digest(&[]));
-        let binder = TrafficSecret::derive(hash, &early, b"res binder", &empty);
-        let derived = TrafficSecret::derive(hash, &early, b"derived", &empty);
+        let (early, empty) = (HmacKey::new(hash, &hkdf_extract(hash, &[], psk)), hash.digest(&[]));
+        let binder = TrafficSecret::derive(&early, b"res binder", &empty);
+        let derived = TrafficSecret::derive(&early, b"derived", &empty);
         Self { hash, binder: binder.finished_key(), derived: derived.secret }
     }
 
@@ -66,19 +64,16 @@ impl HandshakeSecret {
         Self { hash, secret: hkdf_extract(hash, derived_early_secret(hash), shared) }
     }
 
-    /// client_handshake_traffic_secret, of the transcript up to ServerHello.
-    pub(crate) fn client(&self, server_hello: &[u8]) -> TrafficSecret {
-        TrafficSecret::derive(self.hash, &self.secret, b"c hs traffic", server_hello)
-    }
-
-    /// server_handshake_traffic_secret, of the transcript up to ServerHello.
-    pub(crate) fn server(&self, server_hello: &[u8]) -> TrafficSecret {
-        TrafficSecret::derive(self.hash, &self.secret, b"s hs traffic", server_hello)
+    /// The handshake traffic secrets of client and server, of the transcript up to ServerHello.
+    pub(crate) fn traffic(&self, server_hello: &[u8]) -> [TrafficSecret; 2] {
+        let key = HmacKey::new(self.hash, &self.secret);
+        [&b"c hs traffic"[..], b"s hs traffic"].map(|label| TrafficSecret::derive(&key, label, server_hello))
     }
 
     /// The Master Secret.
     pub(crate) fn master(self) -> MasterSecret {
-        let derived = TrafficSecret::derive(self.hash, &self.secret, b"derived", &self.hash.digest(&[]));
+        let key = HmacKey::new(self.hash, &self.secret);
+        let derived = TrafficSecret::derive(&key, b"derived", &self.hash.digest(&[]));
         let zeros = [0; 48];
         let zeros = zeros.get(..self.hash.len()).unwrap_or_default();
         MasterSecret { hash: self.hash, secret: hkdf_extract(self.hash, &derived.secret, zeros) }
@@ -92,19 +87,17 @@ pub(crate) struct MasterSecret {
 }
 
 impl MasterSecret {
-    /// client_application_traffic_secret_0, of the transcript up to the server's Finished.
-    pub(crate) fn client(&self, finished: &[u8]) -> TrafficSecret {
-        TrafficSecret::derive(self.hash, &self.secret, b"c ap traffic", finished)
-    }
-
-    /// server_application_traffic_secret_0, of the transcript up to the server's Finished.
-    pub(crate) fn server(&self, finished: &[u8]) -> TrafficSecret {
-        TrafficSecret::derive(self.hash, &self.secret, b"s ap traffic", finished)
+    /// The first application traffic secrets of client and server, of the transcript up to the server's
+    /// Finished.
+    pub(crate) fn traffic(&self, finished: &[u8]) -> [TrafficSecret; 2] {
+        let key = HmacKey::new(self.hash, &self.secret);
+        [&b"c ap traffic"[..], b"s ap traffic"].map(|label| TrafficSecret::derive(&key, label, finished))
     }
 
     /// resumption_master_secret, of the transcript up to the client's Finished.
     pub(crate) fn resumption(&self, finished: &[u8]) -> ResumptionSecret {
-        ResumptionSecret(TrafficSecret::derive(self.hash, &self.secret, b"res master", finished))
+        let key = HmacKey::new(self.hash, &self.secret);
+        ResumptionSecret(TrafficSecret::derive(&key, b"res master", finished))
     }
 }
 
@@ -114,8 +107,7 @@ pub(crate) struct ResumptionSecret(TrafficSecret);
 impl ResumptionSecret {
     /// The key of the ticket with `nonce` (RFC 8446 section 4.6.1).
     pub(crate) fn ticket(&self, nonce: &[u8]) -> PreSharedKey {
-        let TrafficSecret { hash, secret } = &self.0;
-        PreSharedKey::new(*hash, &TrafficSecret::derive(*hash, secret, b"resumption", nonce).secret)
+        PreSharedKey::new(self.0.hash, &TrafficSecret::derive(&self.0.key(), b"resumption", nonce).secret)
     }
 }
 
@@ -126,10 +118,14 @@ pub(crate) struct TrafficSecret {
 }
 
 impl TrafficSecret {
-    fn derive(hash: Hash, secret: &[u8], label: &[u8], context: &[u8]) -> Self {
-        let mut derived = SecretDigest::zero(hash);
-        expand_label(hash, secret, label, context, derived.as_mut());
-        Self { hash, secret: derived }
+    fn derive(key: &HmacKey, label: &[u8], context: &[u8]) -> Self {
+        let mut secret = SecretDigest::zero(key.hash());
+        expand_label(key, label, context, secret.as_mut());
+        Self { hash: key.hash(), secret }
+    }
+
+    fn key(&self) -> HmacKey {
+        HmacKey::new(self.hash, &self.secret)
     }
 
     /// The bytes, for the key log.
@@ -139,13 +135,14 @@ impl TrafficSecret {
 
     /// The keys of records (RFC 8446 section 7.3).
     pub(crate) fn keys(&self, algorithm: Algorithm) -> Option<Keys> {
+        let secret = self.key();
         let mut bytes = [0; 32];
         let key = bytes.get_mut(..algorithm.key_len())?;
-        expand_label(self.hash, &self.secret, b"key", &[], key);
+        expand_label(&secret, b"key", &[], key);
         let key = AeadKey::new(algorithm, key);
         bytes.zeroize();
         let mut iv = [0; 12];
-        expand_label(self.hash, &self.secret, b"iv", &[], &mut iv);
+        expand_label(&secret, b"iv", &[], &mut iv);
         Some(Keys { key: key?, iv })
     }
 
@@ -156,21 +153,21 @@ impl TrafficSecret {
 
     fn finished_key(&self) -> SecretDigest {
         let mut key = SecretDigest::zero(self.hash);
-        expand_label(self.hash, &self.secret, b"finished", &[], key.as_mut());
+        expand_label(&self.key(), b"finished", &[], key.as_mut());
         key
     }
 
     /// The secret after a KeyUpdate (RFC 8446 section 7.2).
     pub(crate) fn next(&self) -> Self {
-        Self::derive(self.hash, &self.secret, b"traffic upd", &[])
+        Self::derive(&self.key(), b"traffic upd", &[])
     }
 }
 
 /// HKDF-Expand-Label (RFC 8446 section 7.1).
-fn expand_label(hash: Hash, secret: &[u8], label: &[u8], context: &[u8], out: &mut [u8]) {
+fn expand_label(secret: &HmacKey, label: &[u8], context: &[u8], out: &mut [u8]) {
     let byte = |n: usize| u8::try_from(n).unwrap_or_default();
     let header = [0, byte(out.len()), byte(PREFIX.len() + label.len())];
-    hkdf_expand(hash, secret, &[&header, PREFIX, label, &[byte(context.len())], context], out);
+    secret.expand(&[&header, PREFIX, label, &[byte(context.len())], context], out);
 }
 
 const PREFIX: &[u8] = b"tls13 ";

@@ -237,6 +237,7 @@ impl Tls {
         let groups = [("x25519", Group::X25519), ("secp256r1", Group::Secp256r1)];
         let engines = [
             ("auto", EngineChoice::Auto),
+            ("batch", EngineChoice::Batch),
             ("awslc", EngineChoice::AwsLc),
             ("rustcrypto", EngineChoice::RustCrypto),
         ];

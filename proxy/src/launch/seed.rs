@@ -141,6 +141,7 @@ fn crypto<M: Memory>(
 ) -> miette::Result<Crypto<M>> {
     let kind = match config.tls.engine {
         EngineChoice::Auto => EngineKind::Auto,
+        EngineChoice::Batch => EngineKind::Batch,
         EngineChoice::AwsLc => EngineKind::AwsLc,
         EngineChoice::RustCrypto => EngineKind::RustCrypto,
     };
@@ -152,7 +153,7 @@ fn crypto<M: Memory>(
     });
     let engine = levee_crypto::engine(kind, keys, config.limits.handshakes);
     Ok(Crypto {
-        engine: engine.map_err(|error| miette!("the public-key engine refuses a key: {error:?}"))?,
+        engine: engine.into_diagnostic()?,
         aead,
         random: Box::new(levee_crypto::SystemRandom),
         counters: levee_tls::Counters::default(),

@@ -209,6 +209,11 @@ impl<M: Memory> Sessions<M> {
         }
     }
 
+    /// Lets the public-key engine do what later jobs will need.
+    pub(crate) fn work_ahead(&mut self, now_ns: u64) {
+        self.crypto.engine.work_ahead(now_ns);
+    }
+
     /// Public-key jobs that wait.
     #[must_use]
     pub(crate) fn jobs(&self) -> usize {

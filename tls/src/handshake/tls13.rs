@@ -149,8 +149,7 @@ impl Exchange {
 
         let hello_digest = transcript.digest();
         let handshake = HandshakeSecret::new(transcript.hash(), secret.bytes());
-        let client = handshake.client(&hello_digest);
-        let server = handshake.server(&hello_digest);
+        let [client, server] = handshake.traffic(&hello_digest);
         cx.key_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_random, client.bytes());
         cx.key_log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &client_random, server.bytes());
 
@@ -212,7 +211,7 @@ impl<C: Chain> Sign<C> {
         transcript.add(flight.chunk(at));
         let digest = transcript.digest();
 
-        let (client_traffic, server_traffic) = (master.client(&digest), master.server(&digest));
+        let [client_traffic, server_traffic] = master.traffic(&digest);
         cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client_traffic.bytes());
         cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server_traffic.bytes());
 

@@ -3,7 +3,7 @@
 use hex_literal::hex;
 use levee_crypto::{Algorithm, Hash};
 
-use super::{DERIVED_EARLY_SHA256, DERIVED_EARLY_SHA384, HandshakeSecret, TrafficSecret};
+use super::{DERIVED_EARLY_SHA256, DERIVED_EARLY_SHA384, HandshakeSecret, HmacKey, TrafficSecret};
 
 const SHARED: [u8; 32] = hex!("8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d");
 
@@ -13,7 +13,7 @@ fn the_early_secret_is_what_the_constants_say() {
         [(Hash::Sha256, &DERIVED_EARLY_SHA256[..]), (Hash::Sha384, &DERIVED_EARLY_SHA384[..])]
     {
         let early = levee_crypto::hkdf_extract(hash, &[], &vec![0; hash.len()]);
-        let derived = TrafficSecret::derive(hash, &early, b"derived", &hash.digest(&[]));
+        let derived = TrafficSecret::derive(&HmacKey::new(hash, &early), b"derived", &hash.digest(&[]));
         assert_eq!(derived.bytes(), constant);
     }
 }
@@ -23,7 +23,7 @@ fn handshake_and_application_secrets() {
     let hello = hex!("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02ed063cf0e1cad8");
     let finished = hex!("9608102a0f1ccc6db6250b7b7e417b1a000eaada3daae4777a7686c9ff83df13");
     let secret = HandshakeSecret::new(Hash::Sha256, &SHARED);
-    let (client, server) = (secret.client(&hello), secret.server(&hello));
+    let [client, server] = secret.traffic(&hello);
     assert_eq!(client.bytes(), hex!("b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21"));
     assert_eq!(server.bytes(), hex!("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38"));
     let keys = server.keys(Algorithm::Aes128Gcm).unwrap();
@@ -34,12 +34,8 @@ fn handshake_and_application_secrets() {
         hex!("a8ec436d677634ae525ac1fcebe11a039ec17694fac6e98527b642f2edd5ce61")
     );
 
-    let master = secret.master();
-    assert_eq!(
-        master.client(&finished).bytes(),
-        hex!("9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5")
-    );
-    let server = master.server(&finished);
+    let [client, server] = secret.master().traffic(&finished);
+    assert_eq!(client.bytes(), hex!("9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5"));
     assert_eq!(server.bytes(), hex!("a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643"));
     let keys = server.keys(Algorithm::Aes128Gcm).unwrap();
     assert_eq!(keys.key.bytes(), hex!("9f02283b6c9c07efc26bb9f2ac92e356"));

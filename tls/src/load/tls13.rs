@@ -90,7 +90,7 @@ pub(super) fn start<M: Memory>(
     let mut transcript = hello.hashes.into_transcript(suite.hash()).ok_or(Error::BadServerHello)?;
     transcript.add(message.bytes);
     let digest = transcript.digest();
-    let (client, server) = (secret.client(&digest), secret.server(&digest));
+    let [client, server] = secret.traffic(&digest);
     cx.out.key_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &terms.client_random, client.bytes());
     cx.out.key_log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &terms.client_random, server.bytes());
     let keys = install(&server, suite, Purpose::Handshake, cx.out)?;
@@ -236,7 +236,7 @@ impl Ready {
         out: &mut ClientOut<'_, M>,
     ) -> Result<Secrets, Error> {
         let master = self.secret.master();
-        let (client, server) = (master.client(&self.digest), master.server(&self.digest));
+        let [client, server] = master.traffic(&self.digest);
         out.key_log("CLIENT_TRAFFIC_SECRET_0", &self.client_random, client.bytes());
         out.key_log("SERVER_TRAFFIC_SECRET_0", &self.client_random, server.bytes());
         let keys = install(&client, suite, Purpose::Traffic, out)?;

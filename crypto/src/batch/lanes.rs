@@ -1,0 +1,106 @@
+//! Eight lanes of 64 bits: `Lanes`, and `Cpu`, the proof that the machine has them.
+//!
+//! Everything above is written in `core::arch`'s safe intrinsics, inside functions with
+//! `#[target_feature(enable = "avx512ifma,avx512vbmi")]`. What is not safe stands here: the meeting of
+//! vectors and arrays, and at each entry the step from a function without the features into one with them.
+
+use core::arch::x86_64::*;
+
+use zeroize::Zeroize;
+
+/// One limb of eight numbers.
+pub(super) type Lanes = __m512i;
+
+/// The number of lanes.
+pub(super) const LANES: usize = 8;
+
+/// The low 52 bits.
+pub(super) const MASK: u64 = (1 << 52) - 1;
+
+/// Proof that AVX-512 F, BW, IFMA and VBMI are there and that the system saves their registers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cpu(());
+
+impl Cpu {
+    /// The proof, if it holds.
+    pub(crate) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512ifma")
+            && is_x86_feature_detected!("avx512vbmi");
+        has.then_some(Self(()))
+    }
+}
+
+/// Bytes below the caller's frame that [`wipe`] overwrites: more than any operation spills.
+const SPILLED: usize = 16 << 10;
+
+/// Overwrites what the lanes left in the vector registers, and on the stack below the caller.
+#[inline(never)]
+pub(super) fn wipe(cpu: Cpu) {
+    let mut spilled = [0_u64; SPILLED / 8];
+    spilled.zeroize();
+    core::hint::black_box(&spilled);
+    let Cpu(()) = cpu;
+    // SAFETY: `cpu` is proof that the registers are there; all of them are declared as overwritten.
+    unsafe {
+        core::arch::asm!(
+            "vzeroall",
+            "vpxord zmm16, zmm16, zmm16",
+            "vpxord zmm17, zmm17, zmm17",
+            "vpxord zmm18, zmm18, zmm18",
+            "vpxord zmm19, zmm19, zmm19",
+            "vpxord zmm20, zmm20, zmm20",
+            "vpxord zmm21, zmm21, zmm21",
+            "vpxord zmm22, zmm22, zmm22",
+            "vpxord zmm23, zmm23, zmm23",
+            "vpxord zmm24, zmm24, zmm24",
+            "vpxord zmm25, zmm25, zmm25",
+            "vpxord zmm26, zmm26, zmm26",
+            "vpxord zmm27, zmm27, zmm27",
+            "vpxord zmm28, zmm28, zmm28",
+            "vpxord zmm29, zmm29, zmm29",
+            "vpxord zmm30, zmm30, zmm30",
+            "vpxord zmm31, zmm31, zmm31",
+            clobber_abi("C"),
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// The eight numbers of `array`, the first in the lowest lane.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn lanes(array: [u64; LANES]) -> Lanes {
+    // SAFETY: both are 64 bytes of which every value is valid.
+    unsafe { core::mem::transmute::<[u64; LANES], Lanes>(array) }
+}
+
+/// The numbers of all lanes.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn array(lanes: Lanes) -> [u64; LANES] {
+    // SAFETY: both are 64 bytes of which every value is valid.
+    unsafe { core::mem::transmute::<Lanes, [u64; LANES]>(lanes) }
+}
+
+/// `number` in all lanes.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn splat(number: u64) -> Lanes {
+    _mm512_set1_epi64(number.cast_signed())
+}
+
+/// `sum` and the low 52 bits of the product of the low 52 bits of `a` and `b`.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn madd_lo(sum: Lanes, a: Lanes, b: Lanes) -> Lanes {
+    _mm512_madd52lo_epu64(sum, a, b)
+}
+
+/// `sum` and the high 52 bits of that product of 104.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn madd_hi(sum: Lanes, a: Lanes, b: Lanes) -> Lanes {
+    _mm512_madd52hi_epu64(sum, a, b)
+}

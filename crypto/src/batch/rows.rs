@@ -1,0 +1,143 @@
+//! Rows of products of long numbers: blocks of five limbs of one factor against the whole other.
+//!
+//! Five limbs of one factor and five columns stay in registers while the other factor passes by. A column
+//! sums halves of products, each below 2^52: 10 for each row that crosses it.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "limbs and columns meet by index, and adaptors of iterators are calls without LTO"
+)]
+
+use core::arch::x86_64::*;
+
+use super::lanes::{madd_hi, madd_lo};
+use super::number::{Block, Number, WIDTH, sum};
+
+/// Adds the product of `x` and the block `y` to the first `B` blocks of `columns`, to nothing if they are
+/// `FRESH`, and sets the block above them.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn row<const B: usize, const FRESH: bool>(columns: &mut [Block], x: &[Block; B], y: &Block) {
+    let zero = [_mm512_setzero_si512(); WIDTH];
+    let columns = &mut columns[..=B];
+    columns[0] = band_here(if FRESH { zero } else { columns[0] }, &x[0], y);
+    for index in 1..B {
+        let before = if FRESH { zero } else { columns[index] };
+        columns[index] = band(before, &x[index - 1], &x[index], y);
+    }
+    columns[B] = band_below(zero, &x[B - 1], y);
+}
+
+/// The part of [`row`] for the modulus and `digits` that lies above the digits' own columns.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn quotient_row<const B: usize>(columns: &mut [Block], modulus: &Number<B>, digits: &Block) {
+    let columns = &mut columns[..B];
+    for index in 1..B {
+        let column = &mut columns[index - 1];
+        *column = band(*column, &modulus.0[index - 1], &modulus.0[index], digits);
+    }
+    columns[B - 1] = band_below(columns[B - 1], &modulus.0[B - 1], digits);
+}
+
+/// Adds the products of block `index` of `x`, not the last, with itself and the blocks above it, of two
+/// different limbs each once, and sets the highest block that they reach. If all is `FRESH`, in the first
+/// row, that block's own products are there already.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn half_row<const B: usize, const FRESH: bool>(
+    products: &mut [Block],
+    x: &[Block; B],
+    index: usize,
+) {
+    let zero = [_mm512_setzero_si512(); WIDTH];
+    let columns = &mut products[2 * index..=B + index];
+    let y = x[index];
+    if !FRESH {
+        (columns[0], columns[1]) = triangle(columns[0], columns[1], &y);
+    }
+    columns[1] = band_here(columns[1], &x[index + 1], &y);
+    for other in index + 2..B {
+        let column = other - index;
+        let before = if FRESH { zero } else { columns[column] };
+        columns[column] = band(before, &x[other - 1], &x[other], &y);
+    }
+    columns[B - index] = band_below(zero, &x[B - 1], &y);
+}
+
+/// Adds to five columns what falls on them of the products of five limbs `y` with limbs of x: those of
+/// the block `here`, whose columns they are with the lowest limb of y, and those of the block `below` it.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+fn band(columns: Block, below: &Block, here: &Block, y: &Block) -> Block {
+    band_here(band_below(columns, below, y), here, y)
+}
+
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn band_below(mut columns: Block, below: &Block, y: &Block) -> Block {
+    for index in 0..WIDTH {
+        for column in 0..index {
+            columns[column] = madd_lo(columns[column], below[WIDTH + column - index], y[index]);
+        }
+        for column in 0..index + 1 {
+            columns[column] = madd_hi(columns[column], below[WIDTH - 1 + column - index], y[index]);
+        }
+    }
+    columns
+}
+
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn band_here(mut columns: Block, here: &Block, y: &Block) -> Block {
+    for index in 0..WIDTH {
+        for column in index..WIDTH {
+            columns[column] = madd_lo(columns[column], here[column - index], y[index]);
+        }
+        for column in index + 1..WIDTH {
+            columns[column] = madd_hi(columns[column], here[column - index - 1], y[index]);
+        }
+    }
+    columns
+}
+
+/// Adds the products of different limbs of one block, each once.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn triangle(mut low: Block, mut high: Block, y: &Block) -> (Block, Block) {
+    for index in 0..WIDTH {
+        for other in index + 1..WIDTH {
+            let column = index + other;
+            let place = if column < WIDTH { &mut low[column] } else { &mut high[column - WIDTH] };
+            *place = madd_lo(*place, y[index], y[other]);
+            let column = column + 1;
+            let place = if column < WIDTH { &mut low[column] } else { &mut high[column - WIDTH] };
+            *place = madd_hi(*place, y[index], y[other]);
+        }
+    }
+    (low, high)
+}
+
+/// The squares of the limbs of a block.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn diagonal(block: &Block) -> [Block; 2] {
+    let zero = _mm512_setzero_si512();
+    let mut columns = [[zero; WIDTH]; 2];
+    for index in 0..WIDTH {
+        let [low, high] = [2 * index, 2 * index + 1];
+        columns[low / WIDTH][low % WIDTH] = madd_lo(zero, block[index], block[index]);
+        columns[high / WIDTH][high % WIDTH] = madd_hi(zero, block[index], block[index]);
+    }
+    columns
+}
+
+/// `2 products + sums`.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn doubled(products: &Block, sums: &Block) -> Block {
+    let mut block = *sums;
+    for column in 0..WIDTH {
+        block[column] = sum(block[column], sum(products[column], products[column]));
+    }
+    block
+}
