@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `handshake` | floods of handshakes, whole or left undone |
 //! | `http` | requests, every response verified |
+//! | `engine` | the public-key engines alone |
 //! | `nic` | Levee's packet path alone, between rings of one process |
 //! | `origin` | a backend whose every byte is known |
 //! | `run` | one run: parties on a place, and the summary of it |
@@ -21,6 +22,7 @@
 pub mod channel;
 pub mod compare;
 pub mod device;
+pub mod engine;
 pub mod handshake;
 pub mod http;
 pub mod net;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use clap::{Parser, Subcommand};
-use levee_loadtest::{compare, handshake, http, nic, origin, paper, wire};
+use levee_loadtest::{compare, engine, handshake, http, nic, origin, paper, wire};
 use miette::{Context, IntoDiagnostic};
 
 /// Load and attacks for one's own laboratory, and peers to measure with.
@@ -18,6 +18,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Options),
+    Engine(engine::Options),
     Handshake(Box<handshake::command::Options>),
     Http(Box<http::command::Options>),
     Nic(nic::Options),
@@ -32,6 +33,7 @@ enum Command {
 fn main() -> miette::Result<()> {
     match Arguments::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Engine(options) => engine::command(&options),
         Command::Handshake(options) => handshake::command::command(&options),
         Command::Http(options) => http::command::command(&options),
         Command::Nic(options) => nic::command(&options),

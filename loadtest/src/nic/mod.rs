@@ -7,6 +7,7 @@ mod canned;
 mod null;
 mod peer;
 mod row;
+mod rustls;
 mod server;
 
 use std::path::PathBuf;
@@ -125,7 +126,8 @@ pub fn command(options: &Options) -> miette::Result<()> {
         return Ok(());
     }
     let levee = row::ROWS.iter().map(|row| row.name);
-    let names: Vec<&str> = levee.chain(peer::ROWS.iter().map(|row| row.name)).chain(null::NAMES).collect();
+    let others = rustls::ROWS.iter().map(|row| row.name).chain(peer::ROWS.iter().map(|row| row.name));
+    let names: Vec<&str> = levee.chain(others).chain(null::NAMES).collect();
     if options.list {
         names.iter().for_each(|name| println!("{name}"));
         return Ok(());
@@ -154,6 +156,9 @@ pub fn command(options: &Options) -> miette::Result<()> {
 fn measure(name: &str, options: &Options) -> miette::Result<Measured> {
     if null::NAMES.contains(&name) {
         return null::measure(name, options);
+    }
+    if let Some(row) = rustls::ROWS.iter().find(|row| row.name == name) {
+        return rustls::measure(row, options);
     }
     if let Some(row) = peer::ROWS.iter().find(|row| row.name == name) {
         return peer::measure(row, options);

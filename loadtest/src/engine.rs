@@ -1,0 +1,245 @@
+//! The public-key engines alone: every kind of job on each of them, at several numbers of jobs that wait.
+
+use std::path::PathBuf;
+
+use levee_crypto::{
+    Done, Engine, EngineError, EngineKind, Group, Job, KeyId, Message, PrivateKey, PrivateShare, Share,
+    SignatureScheme, Token, engine,
+};
+use levee_dpdk::Clock;
+use miette::{IntoDiagnostic, miette};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use serde::Serialize;
+
+use crate::device::{self, Hugepages, Memory};
+use crate::report::{self, Machine, Table, number};
+
+/// Measures the public-key engines: operations a second of each kind, by how many jobs wait.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// Operations whose name contains one of these; all of them without any.
+    pub operations: Vec<String>,
+    /// Jobs that wait at a time.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 8, 16, 32],
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub filled: Vec<u16>,
+    /// Windows of each measurement, the engines in turn; the best counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub windows: u16,
+    /// Milliseconds a window.
+    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub window: u16,
+    /// The CPU.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub cpu: usize,
+    /// Write the rows as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  levee-load engine
+      all operations on all engines
+  levee-load engine x25519 ecdsa --filled 1,8,32 --json engine.json
+      operations whose name has one of these in it";
+
+/// One operation on one engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The engine's name.
+    pub engine: &'static str,
+    /// The operation.
+    pub op: &'static str,
+    /// Jobs that were given to it at a time.
+    pub filled: u16,
+    /// Operations a second of one core.
+    pub ops_per_s: f64,
+    /// Cycles of the time-stamp counter an operation.
+    pub cycles_per_op: f64,
+}
+
+/// What `--json` writes is `rows` alone.
+struct Measured {
+    rows: Vec<Row>,
+    hz: u64,
+}
+
+const KINDS: [EngineKind; 3] = [EngineKind::Batch, EngineKind::AwsLc, EngineKind::RustCrypto];
+
+/// The names of the operations, and what they are.
+const OPERATIONS: [(&str, Operation); 10] = [
+    ("x25519 exchange", Operation::Exchange(Group::X25519)),
+    ("x25519 generate", Operation::Generate(Group::X25519)),
+    ("x25519 agree", Operation::Agree(Group::X25519)),
+    ("p256 exchange", Operation::Exchange(Group::Secp256r1)),
+    ("p256 generate", Operation::Generate(Group::Secp256r1)),
+    ("p256 agree", Operation::Agree(Group::Secp256r1)),
+    ("ecdsa-p256 sign", Operation::Sign(KeyId(0), SignatureScheme::EcdsaSecp256r1Sha256)),
+    ("rsa-2048 sign", Operation::Sign(KeyId(1), SignatureScheme::RsaPssRsaeSha256)),
+    ("rsa-3072 sign", Operation::Sign(KeyId(2), SignatureScheme::RsaPssRsaeSha256)),
+    ("rsa-4096 sign", Operation::Sign(KeyId(3), SignatureScheme::RsaPssRsaeSha256)),
+];
+
+#[derive(Clone, Copy)]
+enum Operation {
+    Exchange(Group),
+    Generate(Group),
+    Agree(Group),
+    Sign(KeyId, SignatureScheme),
+}
+
+/// Jobs that an engine holds.
+const CAPACITY: usize = 64;
+
+/// Measures what `options` ask for and shows it.
+///
+/// # Errors
+/// No such operation; an engine that cannot be made or fails.
+pub fn command(options: &Options) -> miette::Result<()> {
+    let is_wanted = |name: &str| {
+        options.operations.is_empty() || options.operations.iter().any(|pattern| name.contains(pattern))
+    };
+    let wanted: Vec<_> = OPERATIONS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    if wanted.is_empty() {
+        let names: Vec<_> = OPERATIONS.iter().map(|(name, _)| *name).collect();
+        return Err(miette!(
+            "no operation has {} in its name: they are {}",
+            options.operations.join(" or "),
+            names.join(", ")
+        ));
+    }
+    let memory = Memory { memory: 64, hugepages: Hugepages::Off };
+    let eal = device::start(&memory, &[], options.cpu)?;
+    let clock = Clock::new(&eal);
+    let given = options.clone();
+    let worker =
+        eal.launch(options.cpu, "engine", move || measure(&given, &wanted, clock)).into_diagnostic()?;
+    let measured = worker.join().map_err(|_| miette!("the measurement panicked"))??;
+    print(&measured);
+    options.json.as_ref().map_or(Ok(()), |path| report::write_json(path, &measured.rows))
+}
+
+fn measure(
+    options: &Options,
+    wanted: &[(&'static str, Operation)],
+    clock: Clock,
+) -> miette::Result<Measured> {
+    let keys = keys()?;
+    let mut engines = Vec::new();
+    for kind in KINDS {
+        match engine(kind, &keys, CAPACITY) {
+            Ok(engine) => engines.push(engine),
+            Err(error @ EngineError::NoLanes) => eprintln!("without `{}`: {error}", kind.name()),
+            Err(error) => return Err(error).into_diagnostic(),
+        }
+    }
+    let mut rows = Vec::new();
+    for &(op, operation) in wanted {
+        for &filled in &options.filled {
+            let mut best = vec![0.0_f64; engines.len()];
+            for _ in 0..options.windows {
+                for (engine, best) in engines.iter_mut().zip(&mut best) {
+                    *best = best.max(window(engine.as_mut(), operation, filled, options.window, &clock)?);
+                }
+            }
+            rows.extend(engines.iter().zip(best).map(|(engine, ops_per_s)| Row {
+                engine: engine.name(),
+                op,
+                filled,
+                ops_per_s,
+                cycles_per_op: clock.hz() as f64 / ops_per_s,
+            }));
+        }
+    }
+    Ok(Measured { rows, hz: clock.hz() })
+}
+
+/// A key of each kind, in the order in which [`OPERATIONS`] names them.
+fn keys() -> miette::Result<Vec<PrivateKey>> {
+    let rsa = |size| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size);
+    let pairs = [KeyPair::generate(), rsa(RsaKeySize::_2048), rsa(RsaKeySize::_3072), rsa(RsaKeySize::_4096)];
+    pairs
+        .into_iter()
+        .map(|pair| PrivateKey::from_der(&pair.into_diagnostic()?.serialize_der()).into_diagnostic())
+        .collect()
+}
+
+/// Operations a second over one window, `filled` jobs at a time.
+fn window(
+    engine: &mut dyn Engine,
+    operation: Operation,
+    filled: u16,
+    lasts_ms: u16,
+    clock: &Clock,
+) -> miette::Result<f64> {
+    let (private, share) = match operation {
+        Operation::Exchange(group) | Operation::Agree(group) => pair(engine, group)?,
+        _ => pair(engine, Group::X25519)?,
+    };
+    let lasts_ns = u64::from(lasts_ms) * 1_000_000;
+    let (began, mut done) = (clock.cycles(), 0_u64);
+    loop {
+        for number in 0..filled {
+            let job = job(operation, &private, share, number)?;
+            engine.submit(Token(number.into()), job).map_err(|_| miette!("{} is full", engine.name()))?;
+        }
+        while engine.in_flight() > 0 {
+            engine.run();
+            while let Some((_, answer)) = engine.completed() {
+                if let Done::Failed(failure) = answer {
+                    return Err(miette!("{} failed: {failure:?}", engine.name()));
+                }
+                done += 1;
+            }
+        }
+        let ns = clock.nanoseconds(clock.cycles() - began);
+        if ns >= lasts_ns {
+            return Ok(done as f64 / (ns as f64 / 1e9));
+        }
+    }
+}
+
+fn pair(engine: &mut dyn Engine, group: Group) -> miette::Result<(PrivateShare, Share)> {
+    engine.submit(Token(0), Job::Generate { group }).map_err(|_| miette!("{} is full", engine.name()))?;
+    engine.run();
+    match engine.completed() {
+        Some((_, Done::Generated { private, share })) => Ok((private, share)),
+        _ => Err(miette!("{} makes no key pair", engine.name())),
+    }
+}
+
+fn job(operation: Operation, private: &PrivateShare, peer: Share, number: u16) -> miette::Result<Job> {
+    Ok(match operation {
+        Operation::Exchange(group) => Job::Exchange { group, peer },
+        Operation::Generate(group) => Job::Generate { group },
+        Operation::Agree(_) => Job::Agree { private: private.clone(), peer },
+        Operation::Sign(key, scheme) => {
+            // As long as what TLS 1.3 signs (RFC 8446 section 4.4.3).
+            let text = [u8::try_from(number).unwrap_or(u8::MAX); 130];
+            let message = Message::new(&[&text]).ok_or_else(|| miette!("the message is too long"))?;
+            Job::Sign { key, scheme, message }
+        }
+    })
+}
+
+fn print(measured: &Measured) {
+    let mut table = Table::new(&["operation", "jobs", "engine", "a second", "cycles each", "to awslc"]);
+    for row in &measured.rows {
+        let peer = measured
+            .rows
+            .iter()
+            .find(|peer| peer.engine == "awslc" && peer.op == row.op && peer.filled == row.filled);
+        table.row([
+            row.op.to_owned(),
+            row.filled.to_string(),
+            row.engine.to_owned(),
+            number::rate(row.ops_per_s),
+            number::rate(row.cycles_per_op),
+            peer.map_or_else(String::new, |peer| format!("{:.2}", row.ops_per_s / peer.ops_per_s)),
+        ]);
+    }
+    println!("{table}");
+    println!("{}; cycles of {} MHz", Machine::here(), number::thousands(measured.hz / 1_000_000));
+}
