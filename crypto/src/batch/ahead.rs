@@ -6,7 +6,7 @@
 
 use zeroize::Zeroizing;
 
-use super::jobs::{Curve, MOST};
+use super::jobs::{Curve, MOST, Secrets};
 use super::lanes::{Cpu, LANES};
 
 /// Key pairs of a group.
@@ -19,7 +19,7 @@ pub(super) struct Ahead<C: Curve> {
 }
 
 /// Secrets and their public shares: as many as were asked for, then zeros.
-pub(super) type Pairs<C> = (Zeroizing<[[u8; 32]; MOST]>, [<C as Curve>::Public; MOST]);
+pub(super) type Pairs<C> = (Secrets, [<C as Curve>::Public; MOST]);
 
 /// Pairs of a group.
 const PAIRS: usize = 4 * MOST;
@@ -43,7 +43,7 @@ impl<C: Curve> Ahead<C> {
         if count > MOST || std::process::id() != self.process {
             return None;
         }
-        let mut pairs = (Zeroizing::new([[0; 32]; MOST]), [C::NONE; MOST]);
+        let mut pairs = (Secrets::default(), [C::NONE; MOST]);
         for (place, secret) in pairs.0.iter_mut().zip(self.secrets.drain(left..)) {
             *place = *secret;
         }
@@ -54,12 +54,7 @@ impl<C: Curve> Ahead<C> {
     }
 
     /// Drops what is too old at `now_ns`, or else adds a few pairs of `secrets`, which are asked for.
-    pub(super) fn refill(
-        &mut self,
-        cpu: Cpu,
-        now_ns: u64,
-        secrets: impl FnOnce(usize) -> Zeroizing<[[u8; 32]; MOST]>,
-    ) {
+    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) {
         let process = std::process::id();
         if self.process != process || now_ns.saturating_sub(self.made_ns) >= AGE_NS {
             self.secrets.clear();
@@ -85,8 +80,8 @@ mod tests {
     use super::super::jobs::{Curve25519, P256};
     use super::*;
 
-    fn random(count: usize) -> Zeroizing<[[u8; 32]; MOST]> {
-        let mut secrets = Zeroizing::new([[0; 32]; MOST]);
+    fn random(count: usize) -> Secrets {
+        let mut secrets = Secrets::default();
         secrets[..count].iter_mut().for_each(|secret| aws_lc_rs::rand::fill(&mut secret[1..]).unwrap());
         secrets
     }

@@ -1,11 +1,12 @@
 //! Jobs in lanes: what each kind takes out of its jobs, and what it makes of the lanes' answers.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 
 use p256::SecretKey;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::optimization_barrier;
 
 use super::ahead::Ahead;
 use super::lanes::{Cpu, LANES};
@@ -20,6 +21,31 @@ pub(super) const MOST: usize = 32;
 
 /// What a job without lanes takes, to the order of magnitude: a signature by a long RSA key.
 pub(super) const SCALAR_NS: u64 = 500_000;
+
+/// A secret for each job of a lot, wiped when dropped: at once, where `Zeroize` would write byte after byte.
+#[derive(Default)]
+pub(super) struct Secrets([[u8; 32]; MOST]);
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.0 = [[0; 32]; MOST];
+        optimization_barrier(&self.0);
+    }
+}
+
+impl Deref for Secrets {
+    type Target = [[u8; 32]; MOST];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Secrets {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 /// What it takes to work off a lot of at most [`MOST`] jobs of one kind.
 pub(super) struct Work<'a, R> {
@@ -209,7 +235,7 @@ impl<R: CryptoRng> Work<'_, R> {
     pub(super) fn exchange<C: Curve>(&mut self, jobs: &[(Token, Job)]) {
         let count = jobs.len().min(MOST);
         let peers = &peers::<C>(jobs)[..count];
-        let mut shared = Zeroizing::new([[0; 32]; MOST]);
+        let mut shared = Secrets::default();
         let mut valid = [false; MOST];
         let (agreed, holds) = (&mut shared[..count], &mut valid[..count]);
         let publics = if let Some((secrets, publics)) = C::ahead(self.ahead).take(count) {
@@ -253,14 +279,14 @@ impl<R: CryptoRng> Work<'_, R> {
     /// Does jobs that are all [`Job::Agree`].
     pub(super) fn agree<C: Curve>(&mut self, jobs: &[(Token, Job)]) {
         let count = jobs.len().min(MOST);
-        let mut secrets = Zeroizing::new([[0; 32]; MOST]);
+        let mut secrets = Secrets::default();
         for (secret, (_, job)) in secrets.iter_mut().zip(jobs) {
             if let Job::Agree { private, .. } = job {
                 secret.copy_from_slice(private.bytes());
             }
         }
         let peers = peers::<C>(jobs);
-        let mut shared = Zeroizing::new([[0; 32]; MOST]);
+        let mut shared = Secrets::default();
         let mut valid = [false; MOST];
         C::agree(self.cpu, &secrets[..count], &peers[..count], &mut shared[..count], &mut valid[..count]);
         for (index, (token, _)) in jobs.iter().enumerate() {
@@ -275,8 +301,8 @@ impl<R: CryptoRng> Work<'_, R> {
     /// Does jobs that are all [`Job::Sign`] by ECDSA keys, whose scalars `key` gives.
     pub(super) fn sign_ecdsa(&mut self, jobs: &[(Token, Job)], key: impl Fn(KeyId) -> [u8; 32]) {
         let count = jobs.len().min(MOST);
-        let mut keys = Zeroizing::new([[0; 32]; MOST]);
-        let mut noise = Zeroizing::new([[0; 32]; MOST]);
+        let mut keys = Secrets::default();
+        let mut noise = Secrets::default();
         self.random.fill_bytes(noise[..count].as_flattened_mut());
         let mut digests = [[0; 32]; MOST];
         for (index, (_, job)) in jobs.iter().enumerate() {
@@ -334,8 +360,8 @@ fn generated((private, share): (PrivateShare, Share)) -> Done {
     Done::Generated { private, share }
 }
 
-fn secrets<C: Curve>(count: usize, random: &mut impl CryptoRng) -> Zeroizing<[[u8; 32]; MOST]> {
-    let mut secrets = Zeroizing::new([[0; 32]; MOST]);
+fn secrets<C: Curve>(count: usize, random: &mut impl CryptoRng) -> Secrets {
+    let mut secrets = Secrets::default();
     random.fill_bytes(secrets[..count].as_flattened_mut());
     for secret in &mut secrets[..count] {
         while !C::is_secret(secret) {

@@ -6,7 +6,7 @@
 
 use core::arch::x86_64::*;
 
-use zeroize::Zeroize;
+use zeroize::optimization_barrier;
 
 /// One limb of eight numbers.
 pub(super) type Lanes = __m512i;
@@ -38,9 +38,8 @@ const SPILLED: usize = 16 << 10;
 /// Overwrites what the lanes left in the vector registers, and on the stack below the caller.
 #[inline(never)]
 pub(super) fn wipe(cpu: Cpu) {
-    let mut spilled = [0_u64; SPILLED / 8];
-    spilled.zeroize();
-    core::hint::black_box(&spilled);
+    let spilled = [0_u64; SPILLED / 8];
+    optimization_barrier(&spilled);
     let Cpu(()) = cpu;
     // SAFETY: `cpu` is proof that the registers are there; all of them are declared as overwritten.
     unsafe {
