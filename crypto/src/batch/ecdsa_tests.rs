@@ -1,9 +1,4 @@
-use std::hint::black_box;
-use std::time::Instant;
-
-use aws_lc_rs::agreement::{self, ECDH_P256, UnparsedPublicKey};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{self, ECDSA_P256_SHA256_FIXED};
 use hex_literal::hex;
 use p256::SecretKey;
 use p256::elliptic_curve::sec1::ToSec1Point;
@@ -12,7 +7,6 @@ use rand_core::{Rng, SeedableRng};
 use rsa::BigUint;
 use sha2::{Digest, Sha256};
 
-use super::super::p256::{agree, exchange, generate};
 use super::*;
 
 const N: [u8; 32] = hex!("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
@@ -160,74 +154,6 @@ fn zero_is_no_signature() {
             assert_eq!(valid[i], !refused);
             let wanted = if refused { [0; 64] } else { other(&keys[i], &nonces[i], &digests[i]) };
             assert_eq!(signatures[i], wanted);
-        }
-    }
-}
-
-/// Makes `best` the shortest time of `work`, in ns a job of `jobs`.
-fn shorten(best: &mut f64, jobs: usize, mut work: impl FnMut()) {
-    for _ in 0..20 {
-        let start = Instant::now();
-        work();
-        *best = best.min(start.elapsed().as_secs_f64() * 1e9 / jobs as f64);
-    }
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let mut rng = ChaCha8Rng::seed_from_u64(12);
-    let keys: Vec<_> = (0..MAX_JOBS).map(|_| random(&mut rng)).collect();
-    let nonces: Vec<_> = (0..MAX_JOBS).map(|_| random(&mut rng)).collect();
-    let digests: Vec<_> = (0..MAX_JOBS).map(|_| random(&mut rng)).collect();
-    let peers: Vec<_> = nonces.iter().map(public).collect();
-    let (mut publics, mut signatures) = (vec![[0; 65]; MAX_JOBS], vec![[0; 64]; MAX_JOBS]);
-    let (mut shared, mut valid) = (vec![[0; 32]; MAX_JOBS], vec![false; MAX_JOBS]);
-    generate(cpu(), &keys, &mut publics);
-
-    let random = SystemRandom::new();
-    let signer = EcdsaKeyPair::from_private_key_and_public_key(
-        &ECDSA_P256_SHA256_FIXED_SIGNING,
-        &keys[0],
-        &publics[0],
-    )
-    .unwrap();
-    let private = agreement::PrivateKey::from_private_key(&ECDH_P256, &keys[0]).unwrap();
-    let peer = UnparsedPublicKey::new(&ECDH_P256, peers[0]);
-    const COUNTS: [usize; 4] = [8, 16, 24, 32];
-    const NAMES: [&str; 4] = ["generate", "agree", "exchange", "sign"];
-    let (mut awslc, mut ours) = ([f64::MAX; 4], [[f64::MAX; 4]; COUNTS.len()]);
-    for _ in 0..300 {
-        shorten(&mut awslc[0], 1, || {
-            let key = agreement::PrivateKey::generate(&ECDH_P256).unwrap();
-            black_box(key.compute_public_key().unwrap());
-        });
-        shorten(&mut awslc[1], 1, || {
-            black_box(agreement::agree(&private, peer, (), |secret| Ok(secret[0])).unwrap());
-        });
-        shorten(&mut awslc[3], 1, || {
-            black_box(signer.sign(&random, &digests[0]).unwrap());
-        });
-        for (jobs, ours) in COUNTS.into_iter().zip(&mut ours) {
-            let (keys, nonces) = (black_box(&keys[..jobs]), black_box(&nonces[..jobs]));
-            let (digests, peers) = (black_box(&digests[..jobs]), black_box(&peers[..jobs]));
-            let (publics, signatures) = (&mut publics[..jobs], &mut signatures[..jobs]);
-            let (shared, valid) = (&mut shared[..jobs], &mut valid[..jobs]);
-            shorten(&mut ours[0], jobs, || generate(cpu(), keys, publics));
-            shorten(&mut ours[1], jobs, || agree(cpu(), keys, peers, shared, valid));
-            shorten(&mut ours[2], jobs, || exchange(cpu(), keys, peers, publics, shared, valid));
-            shorten(&mut ours[3], jobs, || {
-                sign(cpu(), keys, Nonces::Given(nonces), digests, signatures, valid)
-            });
-        }
-    }
-    awslc[2] = awslc[0] + awslc[1];
-    for (name, awslc) in NAMES.iter().zip(awslc) {
-        println!("aws-lc-rs: {name} {awslc:.0} ns, {:.0}/s", 1e9 / awslc);
-    }
-    for (jobs, ours) in COUNTS.iter().zip(ours) {
-        for ((name, ours), awslc) in NAMES.iter().zip(ours).zip(awslc) {
-            println!("{jobs} jobs: {name} {ours:.0} ns, {:.0}/s, {:.2}x", 1e9 / ours, awslc / ours);
         }
     }
 }

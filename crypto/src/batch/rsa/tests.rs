@@ -1,7 +1,5 @@
 //! Against aws-lc and the `rsa` crate, with keys that the tests make.
 
-use std::time::Instant;
-
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512};
@@ -311,70 +309,4 @@ fn encodings_that_do_not_fit() {
         }
     }
     assert!(encode(SignatureScheme::EcdsaSecp256r1Sha256, b"", b"", &mut [0; 256]).is_none());
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let mut rng = ChaCha20Rng::seed_from_u64(7);
-    for text in texts() {
-        let (oracle, pair) = parse(text);
-        let mut key = Key::new(cpu(), &oracle).unwrap();
-        let messages = [encoded(PKCS1[0], b"text", key.len(), &mut rng); 8];
-        let mut signatures = [[0; MAX_LEN]; 8];
-        let mut valid = [false; 8];
-        // Ours with 8, 4 and 1 messages, aws-lc last: best of the windows of each, in turn.
-        let mut best = [f64::MAX; 4];
-        for _ in 0..12 {
-            for (best, count) in best.iter_mut().zip([8, 4, 1, 0]) {
-                let start = Instant::now();
-                let rounds = 64;
-                for _ in 0..rounds {
-                    if count == 0 {
-                        let place = &mut signatures[0][..key.len()];
-                        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), b"text", place).unwrap();
-                    } else {
-                        let random = &mut |place: &mut [u8]| rng.fill_bytes(place);
-                        key.sign(&messages[..count], &mut signatures, &mut valid, random);
-                    }
-                }
-                let operations = f64::from(rounds) * count.max(1) as f64;
-                *best = best.min(start.elapsed().as_secs_f64() / operations);
-            }
-        }
-        let [eight, four, one, other] = best.map(|seconds| 1.0 / seconds);
-        let bits = key.len() * 8;
-        println!("RSA-{bits}: {eight:.0} of 8, {four:.0} of 4, {one:.0} of 1, aws-lc {other:.0} a second");
-        println!("  ratios {:.2} {:.2} {:.2}", eight / other, four / other, one / other);
-    }
-    // SAFETY: `cpu()` has seen to it that the CPU has the features.
-    unsafe {
-        speed_of::<4>();
-        speed_of::<6>();
-        speed_of::<8>();
-        speed_of::<12>();
-        speed_of::<16>();
-    }
-}
-
-#[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn speed_of<const B: usize>() {
-    let bytes = vec![0xf7; 32 * B];
-    let limbs = Number::<B>::read_halves(&bytes, &bytes);
-    let modulus = Modulus::new(limbs, Number::zero());
-    let (mut x, mut scratch) = (limbs, Scratch::new());
-    let mut best = [f64::MAX; 2];
-    for _ in 0..20 {
-        let start = Instant::now();
-        for _ in 0..1000 {
-            modulus.multiply(&mut x, &limbs, &mut scratch);
-        }
-        best[0] = best[0].min(start.elapsed().as_secs_f64() * 1e6);
-        let start = Instant::now();
-        for _ in 0..1000 {
-            modulus.square(&mut x, &mut scratch);
-        }
-        best[1] = best[1].min(start.elapsed().as_secs_f64() * 1e6);
-    }
-    println!("{} limbs: multiply {:.0} ns, square {:.0} ns", 5 * B, best[0], best[1]);
 }

@@ -1,8 +1,5 @@
 //! X25519 of eight lanes against RFC 7748, `x25519-dalek` and aws-lc.
 
-use std::hint::black_box;
-use std::time::Instant;
-
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
 use hex_literal::hex;
 use rand_chacha::ChaCha8Rng;
@@ -242,57 +239,4 @@ fn empty_lanes_do_not_matter() {
     generate(cpu(), &[], &mut []);
     agree(cpu(), &[], &[], &mut []);
     exchange(cpu(), &[], &[], &mut [], &mut []);
-}
-
-/// The least time of a call in nanoseconds, over windows of a millisecond.
-fn least(mut call: impl FnMut()) -> f64 {
-    let mut least = f64::MAX;
-    for _ in 0..150 {
-        let start = Instant::now();
-        let mut calls = 0;
-        while start.elapsed().as_micros() < 1000 {
-            call();
-            calls += 1;
-        }
-        least = least.min(start.elapsed().as_nanos() as f64 / f64::from(calls));
-    }
-    least
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let mut rng = ChaCha8Rng::seed_from_u64(6);
-    let secrets = [(); MAX_JOBS].map(|()| random(&mut rng));
-    let peers = [(); MAX_JOBS].map(|()| random(&mut rng));
-    let (mut publics, mut shared) = ([[0; 32]; MAX_JOBS], [[0; 32]; MAX_JOBS]);
-    let start = Instant::now();
-    prepare(cpu());
-    println!("table: {:?}", start.elapsed());
-    let key = PrivateKey::from_private_key(&agreement::X25519, &secrets[0]).unwrap();
-    let peer = UnparsedPublicKey::new(&agreement::X25519, &peers[0]);
-    let scalar_agree = least(|| {
-        agreement::agree(&key, peer, (), |shared| Ok(black_box(shared).len())).unwrap();
-    });
-    let scalar_generate = least(|| {
-        black_box(PrivateKey::generate(&agreement::X25519).unwrap().compute_public_key().unwrap());
-    });
-    println!("aws-lc: agree {scalar_agree:.0} ns, generate {scalar_generate:.0} ns");
-    for count in [1, 8, 16, 32] {
-        let (secrets, peers) = (&secrets[..count], &peers[..count]);
-        let (publics, shared) = (&mut publics[..count], &mut shared[..count]);
-        let jobs = f64::from(u32::try_from(count).unwrap());
-        let agree = least(|| agree(cpu(), black_box(secrets), peers, shared)) / jobs;
-        let generate = least(|| generate(cpu(), black_box(secrets), publics)) / jobs;
-        let exchange = least(|| exchange(cpu(), black_box(secrets), peers, publics, shared)) / jobs;
-        println!(
-            "{count} jobs: agree {agree:.0} ns ({:.2}x, {:.0}/s), generate {generate:.0} ns ({:.2}x, {:.0}/s), \
-             exchange {exchange:.0} ns ({:.2}x)",
-            scalar_agree / agree,
-            1e9 / agree,
-            scalar_generate / generate,
-            1e9 / generate,
-            (scalar_agree + scalar_generate) / exchange,
-        );
-    }
 }
