@@ -55,14 +55,16 @@ impl<C: Curve> Ahead<C> {
 
     /// Drops what is too old at `now_ns`, or else adds a few pairs of `secrets`, which are asked for.
     pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) {
+        let is_old = now_ns.saturating_sub(self.made_ns) >= AGE_NS;
+        // Idle turns are many: they ask the system for nothing while all is there.
+        if !is_old && self.secrets.len() + LANES > PAIRS {
+            return;
+        }
         let process = std::process::id();
-        if self.process != process || now_ns.saturating_sub(self.made_ns) >= AGE_NS {
+        if is_old || self.process != process {
             self.secrets.clear();
             self.publics.clear();
             self.process = process;
-        }
-        if self.secrets.len() + LANES > PAIRS {
-            return;
         }
         if self.secrets.is_empty() {
             self.made_ns = now_ns;

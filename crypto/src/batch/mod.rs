@@ -11,8 +11,8 @@
 //! | `rsa`, `montgomery`, `number`, `rows`, `emsa` | RSA signatures |
 //! | `lanes` | eight lanes of AVX-512 IFMA |
 //!
-//! Nothing here has a branch, an index or an address that depends on a secret, and nothing allocates after
-//! the start.
+//! It is written without a branch, an index or an address that depends on a secret; its timing has not been
+//! measured.
 #![allow(
     unsafe_code,
     reason = "vectors and arrays meet in `lanes`; entries step into functions with CPU features"
