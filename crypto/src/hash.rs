@@ -1,19 +1,22 @@
 //! What a TLS key schedule hashes with: `Running`, `HmacKey`, `hmac`, `hkdf_extract`, `hkdf_expand`, `prf_tls12`.
 //!
-//! SHA-256 and SHA-384 of the `sha2` crate, which takes SHA-NI where the CPU has it and has no branch
-//! or index that depends on data. Everything lies on the stack. States and secrets are wiped when
-//! dropped; a `Digest` is public.
+//! SHA-256 is compressed by SHA-NI where the CPU has it, two messages side by side where there are two; otherwise, and
+//! for SHA-384, the compression functions are those of the `sha2` crate. None has a branch or index that
+//! depends on data. Everything lies on the stack. States and secrets are wiped when dropped; a `Digest` is public.
 
 use std::fmt;
 use std::ops::Deref;
 
-use sha2::{Digest as _, Sha256, Sha384};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{ZeroizeOnDrop, optimization_barrier};
 
+mod chaining;
 mod hmac;
+mod running;
 
-pub use hmac::{HmacKey, hkdf_expand, hkdf_extract, hmac, prf_tls12};
+use chaining::Chaining;
+pub use hmac::{HmacKey, Label, hkdf_expand, hkdf_extract, hmac, prf_tls12};
+pub use running::Running;
 
 /// Bytes of the longest hash.
 pub const MAX_HASH_LEN: usize = 48;
@@ -63,6 +66,14 @@ impl Digest {
         Self { bytes: [0; MAX_HASH_LEN], len }
     }
 
+    fn of(state: &Chaining) -> Self {
+        let mut digest = Self::zero(state.hash());
+        if let Some(bytes) = state.bytes().first_chunk() {
+            digest.bytes = *bytes;
+        }
+        digest
+    }
+
     fn place(&mut self) -> &mut [u8] {
         &mut self.bytes[..usize::from(self.len)]
     }
@@ -93,6 +104,12 @@ impl fmt::Debug for Digest {
 pub struct SecretDigest(Digest);
 
 impl SecretDigest {
+    /// The algorithm.
+    #[must_use]
+    pub const fn hash(&self) -> Hash {
+        if self.0.len == 48 { Hash::Sha384 } else { Hash::Sha256 }
+    }
+
     /// `hash.len()` zero bytes, to be written through [`SecretDigest::as_mut`].
     #[must_use]
     pub const fn zero(hash: Hash) -> Self {
@@ -116,60 +133,12 @@ impl Deref for SecretDigest {
 
 impl Drop for SecretDigest {
     fn drop(&mut self) {
-        self.0.bytes.zeroize();
+        self.0.bytes = [0; MAX_HASH_LEN];
+        optimization_barrier(&self.0.bytes);
     }
 }
 
 impl ZeroizeOnDrop for SecretDigest {}
-
-/// A hash over bytes that keep coming: a transcript.
-#[derive(Clone)]
-pub struct Running(State);
-
-#[derive(Clone)]
-enum State {
-    Sha256(Sha256),
-    Sha384(Sha384),
-}
-
-impl Running {
-    /// The hash of no bytes.
-    #[must_use]
-    pub fn new(hash: Hash) -> Self {
-        Self(match hash {
-            Hash::Sha256 => State::Sha256(Sha256::new()),
-            Hash::Sha384 => State::Sha384(Sha384::new()),
-        })
-    }
-
-    /// The algorithm.
-    #[must_use]
-    pub const fn hash(&self) -> Hash {
-        match self.0 {
-            State::Sha256(_) => Hash::Sha256,
-            State::Sha384(_) => Hash::Sha384,
-        }
-    }
-
-    /// Takes further bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            State::Sha256(state) => state.update(bytes),
-            State::Sha384(state) => state.update(bytes),
-        }
-    }
-
-    /// The digest of the bytes so far; more may follow.
-    #[must_use]
-    pub fn peek(&self) -> Digest {
-        let mut digest = Digest::zero(self.hash());
-        match &self.0 {
-            State::Sha256(state) => digest.place().copy_from_slice(&state.clone().finalize()),
-            State::Sha384(state) => digest.place().copy_from_slice(&state.clone().finalize()),
-        }
-        digest
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -38,7 +38,9 @@ pub use awslc::AwsLc;
 #[cfg(target_arch = "x86_64")]
 pub use batch::Batch;
 pub use engine::{EngineError, EngineKind, engine};
-pub use hash::{Digest, Hash, HmacKey, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
+pub use hash::{
+    Digest, Hash, HmacKey, Label, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12,
+};
 pub use job::{
     Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
     SignatureScheme, Token,

@@ -14,7 +14,7 @@ use crate::server::{Out, Server, Slot};
 use crate::suite::Version;
 
 /// An idle connection takes 544 bytes with chains of 40 bytes, and 376 with the 16 of packet buffers: it
-/// has seven of them, two keys and two traffic secrets.
+/// has seven of them, and two keys with the traffic secrets they come from.
 const _: () = assert!(size_of::<Connection<levee_buf::Heap>>() <= 544);
 
 /// The server side of one TLS connection.

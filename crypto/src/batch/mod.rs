@@ -9,6 +9,7 @@
 //! | `p256`, `p256_point`, `p256_field`, `p256_scalar` | P-256 |
 //! | `ecdsa`, `nonce`, `sha512` | signatures on P-256, their nonces, and the hash these come from |
 //! | `rsa`, `montgomery`, `number`, `rows`, `emsa` | RSA signatures |
+//! | `sha256` | SHA-256 of two messages side by side, for all who hash |
 //! | `lanes` | eight lanes of AVX-512 IFMA |
 //!
 //! It is written without a branch, an index or an address that depends on a secret; its timing has not been
@@ -34,10 +35,12 @@ mod p256_point;
 mod p256_scalar;
 mod rows;
 mod rsa;
+mod sha256;
 mod sha512;
 mod x25519;
 
 pub use engine::Batch;
+pub(crate) use sha256::ShaNi;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 use hex_literal::hex;
+use sha2::{Sha256, Sha384};
 
 use super::*;
 
@@ -124,7 +125,7 @@ fn prf_of_tls12() {
     let mut out = [0; 100];
     let seed = hex!("a0ba9f936cda311827a6f796ffd5198c");
     let secret = hex!("9bbe436ba940f017b17652849a71db35");
-    prf_tls12(Hash::Sha256, &secret, b"test label", &[&seed[..7], &seed[7..]], &mut out);
+    prf_tls12(&HmacKey::new(Hash::Sha256, &secret), b"test label", &[&seed[..7], &seed[7..]], &mut out);
     assert_eq!(
         out,
         hex!(
@@ -138,7 +139,7 @@ fn prf_of_tls12() {
     let mut out = [0; 148];
     let seed = hex!("cd665cf6a8447dd6ff8b27555edb7465");
     let secret = hex!("b80b733d6ceefcdc71566ea48e5567df");
-    prf_tls12(Hash::Sha384, &secret, b"test label", &[&seed], &mut out);
+    prf_tls12(&HmacKey::new(Hash::Sha384, &secret), b"test label", &[&seed], &mut out);
     assert_eq!(
         out,
         hex!(
@@ -171,6 +172,38 @@ fn agrees_with_the_hkdf_crate() {
         kdf.expand(salt, &mut expected).unwrap();
         hkdf_expand(Hash::Sha384, &prk, &[salt], &mut out);
         assert_eq!(out, expected);
+    }
+}
+
+/// One label, and two side by side, against HKDF-Expand of what RFC 8446 section 7.1 writes out.
+#[test]
+fn labels_expand_as_their_written_form() {
+    let names: [&[u8]; 5] = [b"key", b"iv", b"finished", b"derived", b"c hs traffic"];
+    for hash in [Hash::Sha256, Hash::Sha384] {
+        let secrets = [vec![7; hash.len()], vec![9; hash.len()]];
+        let keys = [0, 1].map(|index| HmacKey::new(hash, &secrets[index]));
+        for (name, context_len, out_len) in names
+            .iter()
+            .flat_map(|name| [0, 8, hash.len()].map(|context_len| (name, context_len)))
+            .flat_map(|(name, context_len)| [0, 12, 16, hash.len()].map(|out| (name, context_len, out)))
+        {
+            let context = &vec![0xab; context_len][..];
+            let whole = [&b"tls13 "[..], name].concat();
+            let byte = |number: usize| u8::try_from(number).unwrap();
+            let head = [0, byte(out_len), byte(whole.len())];
+            let expected = secrets.each_ref().map(|secret| {
+                let mut expected = vec![0; out_len];
+                hkdf_expand(hash, secret, &[&head, &whole, &[byte(context_len)], context], &mut expected);
+                expected
+            });
+            let label = Label::new(name);
+            let (mut first, mut second) = (vec![0; out_len], vec![0; out_len]);
+            keys[0].expand_label(&label, context, &mut first);
+            assert_eq!(first, expected[0]);
+            first.fill(0);
+            HmacKey::expand_labels([&keys[0], &keys[1]], [&label; 2], context, [&mut first, &mut second]);
+            assert_eq!([first, second], expected);
+        }
     }
 }
 

@@ -184,7 +184,7 @@ impl Agree {
             MasterSecret12::plain(hash, secret.bytes(), client_random, server_random)
         };
         cx.key_log("CLIENT_RANDOM", client_random, master.bytes());
-        let keys = master.keys(terms.suite, client_random, server_random);
+        let keys = master.prf().keys(terms.suite, client_random, server_random);
         let [client, server] = keys.ok_or(Error::EngineFailed)?;
         Ok(State::ChangeCipher12(ChangeCipher { common: self.common, master, client, server }))
     }
@@ -225,12 +225,13 @@ impl Finished {
     ) -> Result<State<M::Chain>, Error> {
         let Self { common: Common { terms, mut transcript, .. }, master, server } = self;
         message.expect_last()?;
-        let expected = master.client_finished(&transcript.digest());
+        let prf = master.prf();
+        let expected = prf.client_finished(&transcript.digest());
         if !bool::from(subtle::ConstantTimeEq::ct_eq(&expected[..], message.body())) {
             return Err(Error::BadFinished);
         }
         transcript.add(message.bytes);
-        let verify_data = master.server_finished(&transcript.digest());
+        let verify_data = prf.server_finished(&transcript.digest());
 
         let keys = Protection::install(&server, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
         cx.outgoing.protect(keys, cx.out.aead);
@@ -247,6 +248,6 @@ impl Finished {
             server_flight::finished(out, &verify_data)
         })?;
         cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
-        Ok(State::Done(Traffic::tls12(terms)))
+        Ok(State::Done(Traffic::new(terms)))
     }
 }

@@ -12,7 +12,7 @@ use super::{Context, Established, Message, State, Traffic};
 use crate::codec::append;
 use crate::config::Certificate;
 use crate::error::Error;
-use crate::keys::{HandshakeSecret, MasterSecret, TrafficSecret};
+use crate::keys::{HandshakeSecret, Keys, MasterSecret, TrafficSecret};
 use crate::messages::SessionId;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_flight::{self, MAX_ENCRYPTED_EXTENSIONS, MAX_SERVER_HELLO};
@@ -148,7 +148,7 @@ impl Exchange {
         })?;
 
         let hello_digest = transcript.digest();
-        let handshake = HandshakeSecret::new(transcript.hash(), secret.bytes());
+        let handshake = HandshakeSecret::new(transcript.hash(), secret.bytes()).key();
         let [client, server] = handshake.traffic(&hello_digest);
         cx.key_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_random, client.bytes());
         cx.key_log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &client_random, server.bytes());
@@ -206,7 +206,10 @@ impl<C: Chain> Sign<C> {
         })?;
         transcript.add(flight.chunk(at));
         let at = flight.len();
-        let verify_data = server.finished(&transcript.digest());
+        let algorithm = terms.suite.algorithm();
+        let server = server.handshake_keys(algorithm).ok_or(Error::EngineFailed)?;
+        let client = client.handshake_keys(algorithm).ok_or(Error::EngineFailed)?;
+        let verify_data = server.1.verify_data(&transcript.digest());
         append(&mut flight, MAX_FINISHED, |out| server_flight::finished(out, &verify_data))?;
         transcript.add(flight.chunk(at));
         let digest = transcript.digest();
@@ -215,33 +218,25 @@ impl<C: Chain> Sign<C> {
         cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client_traffic.bytes());
         cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server_traffic.bytes());
 
-        let keys = install(&server, terms, Purpose::Handshake, cx)?;
+        let keys = install(&server.0, cx)?;
         cx.outgoing.protect(keys, cx.out.aead);
         cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
-        let keys = install(&server_traffic, terms, Purpose::Traffic, cx)?;
-        cx.outgoing.protect(keys, cx.out.aead);
-        let keys = install(&client, terms, Purpose::Handshake, cx)?;
+        cx.outgoing.protect(Protection::traffic(server_traffic, algorithm), cx.out.aead);
+        let keys = install(&client.0, cx)?;
         cx.incoming.protect(keys, cx.out.aead);
         cx.incoming.skip_early_data(self.early_data);
         cx.incoming.take_plain_alerts(true);
         Ok(State::Finished13(Finished {
             terms,
-            expected: client.finished(&digest),
+            expected: client.1.verify_data(&digest),
             client_traffic,
-            server_traffic,
             change_cipher_specs: 0,
         }))
     }
 }
 
-fn install<M: Memory>(
-    secret: &TrafficSecret,
-    terms: Established,
-    purpose: Purpose,
-    cx: &mut Context<'_, '_, M>,
-) -> Result<Protection, Error> {
-    let keys = secret.keys(terms.suite.algorithm()).ok_or(Error::EngineFailed)?;
-    Protection::install(&keys, Version::Tls13, purpose, &mut cx.out.records())
+fn install<M: Memory>(keys: &Keys, cx: &mut Context<'_, '_, M>) -> Result<Protection, Error> {
+    Protection::install(keys, Version::Tls13, Purpose::Handshake, &mut cx.out.records())
 }
 
 /// Waiting for the client's Finished.
@@ -249,7 +244,6 @@ pub(crate) struct Finished {
     terms: Established,
     expected: Digest,
     client_traffic: TrafficSecret,
-    server_traffic: TrafficSecret,
     change_cipher_specs: u8,
 }
 
@@ -271,9 +265,9 @@ impl Finished {
         if !self.expected.matches(message.body()) {
             return Err(Error::BadFinished);
         }
-        let keys = install(&self.client_traffic, self.terms, Purpose::Traffic, cx)?;
+        let keys = Protection::traffic(self.client_traffic, self.terms.suite.algorithm());
         cx.incoming.protect(keys, cx.out.aead);
         cx.incoming.take_plain_alerts(false);
-        Ok(State::Done(Traffic::tls13(self.terms, self.client_traffic, self.server_traffic)))
+        Ok(State::Done(Traffic::new(self.terms)))
     }
 }

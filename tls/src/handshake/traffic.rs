@@ -1,14 +1,12 @@
 //! After the handshake: KeyUpdate of TLS 1.3, refused renegotiation of TLS 1.2.
 
 use levee_buf::{Memory, Reader, Writer};
-use levee_crypto::Purpose;
 
 use super::{Established, Message};
 use crate::codec::end;
 use crate::error::{Alert, Error};
-use crate::keys::TrafficSecret;
 use crate::messages::{MAX_CLIENT_HELLO, MAX_OTHER, kind, server_flight};
-use crate::record::{ContentType, Incoming, Outgoing, Protection};
+use crate::record::{ContentType, Incoming, Outgoing};
 use crate::server::Out;
 use crate::suite::Version;
 
@@ -21,7 +19,6 @@ const MAX_RENEGOTIATIONS: u8 = 1;
 /// An established connection.
 pub(crate) struct Traffic {
     pub(crate) established: Established,
-    secrets: Option<Secrets>,
     key_updates: u8,
     renegotiations: u8,
     /// A KeyUpdate is to be sent.
@@ -30,26 +27,9 @@ pub(crate) struct Traffic {
     refusal_due: bool,
 }
 
-/// What the next keys of TLS 1.3 come from.
-struct Secrets {
-    client: TrafficSecret,
-    server: TrafficSecret,
-}
-
 impl Traffic {
-    pub(super) fn tls13(established: Established, client: TrafficSecret, server: TrafficSecret) -> Self {
-        Self { secrets: Some(Secrets { client, server }), ..Self::tls12(established) }
-    }
-
-    pub(super) const fn tls12(established: Established) -> Self {
-        Self {
-            established,
-            secrets: None,
-            key_updates: 0,
-            renegotiations: 0,
-            update_due: false,
-            refusal_due: false,
-        }
+    pub(super) const fn new(established: Established) -> Self {
+        Self { established, key_updates: 0, renegotiations: 0, update_due: false, refusal_due: false }
     }
 
     /// The longest handshake message that is taken.
@@ -72,8 +52,8 @@ impl Traffic {
         incoming: &mut Incoming<M>,
         out: &mut Out<'_, M>,
     ) -> Result<(), Error> {
-        match (&mut self.secrets, message.kind) {
-            (Some(secrets), kind::KEY_UPDATE) => {
+        match (self.established.version, message.kind) {
+            (Version::Tls13, kind::KEY_UPDATE) => {
                 message.expect_last()?;
                 let mut input = Reader::new(message.body());
                 let request = input.u8()?;
@@ -86,13 +66,12 @@ impl Traffic {
                     return Err(Error::KeyUpdateFlood);
                 }
                 out.counters.key_updates_in = out.counters.key_updates_in.wrapping_add(1);
-                secrets.client = secrets.client.next();
-                incoming.protect(install(&secrets.client, self.established, out)?, out.aead);
+                incoming.update(out.aead);
                 // RFC 8446 section 4.6.3: one answer to several requests is enough.
                 self.update_due |= request == 1;
                 Ok(())
             }
-            (None, kind::CLIENT_HELLO) => {
+            (Version::Tls12, kind::CLIENT_HELLO) => {
                 self.renegotiations += 1;
                 if self.renegotiations > MAX_RENEGOTIATIONS {
                     return Err(Error::RenegotiationFlood);
@@ -112,8 +91,8 @@ impl Traffic {
     }
 
     /// The key is worn out. Whether a KeyUpdate replaces it: if not, it may not be used again.
-    pub(crate) const fn renew(&mut self) -> bool {
-        self.update_due = self.secrets.is_some();
+    pub(crate) fn renew(&mut self) -> bool {
+        self.update_due = self.established.version == Version::Tls13;
         self.update_due
     }
 
@@ -130,25 +109,17 @@ impl Traffic {
             self.refusal_due = false;
             return Ok(());
         }
-        let Some(secrets) = self.secrets.as_mut().filter(|_| self.update_due) else { return Ok(()) };
+        if !self.update_due {
+            return Ok(());
+        }
         let mut message = [0; 5];
         let mut writer = Writer::new(&mut message);
         server_flight::key_update(&mut writer, false)?;
         outgoing.send_short(ContentType::Handshake, writer.written(), &mut out.records())?;
         self.update_due = false;
         // RFC 8446 section 4.6.3: the KeyUpdate is encrypted with the old key.
-        secrets.server = secrets.server.next();
-        outgoing.protect(install(&secrets.server, self.established, out)?, out.aead);
+        outgoing.update(out.aead);
         out.counters.key_updates_out = out.counters.key_updates_out.wrapping_add(1);
         Ok(())
     }
-}
-
-fn install<M: Memory>(
-    secret: &TrafficSecret,
-    established: Established,
-    out: &mut Out<'_, M>,
-) -> Result<Protection, Error> {
-    let keys = secret.keys(established.suite.algorithm()).ok_or(Error::EngineFailed)?;
-    Protection::install(&keys, Version::Tls13, Purpose::Traffic, &mut out.records())
 }

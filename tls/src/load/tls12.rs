@@ -129,7 +129,7 @@ impl Agreed {
     ) -> Result<Self, Error> {
         let Terms { established, client_random } = &common.terms;
         cx.out.key_log("CLIENT_RANDOM", client_random, master.bytes());
-        let keys = master.keys(established.suite, client_random, &common.server_random);
+        let keys = master.prf().keys(established.suite, client_random, &common.server_random);
         let [client, server] = keys.ok_or(Error::EngineFailed)?;
         Ok(Self { master, client, server })
     }
@@ -289,7 +289,7 @@ impl Common {
         mut flight: M::Chain,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State, Error> {
-        let verify_data = agreed.master.client_finished(&self.transcript.digest());
+        let verify_data = agreed.master.prf().client_finished(&self.transcript.digest());
         let records = &mut cx.out.records();
         let keys = Protection::install(&agreed.client, Version::Tls12, Purpose::Traffic, records)?;
         cx.outgoing.protect(keys, cx.out.aead);
@@ -371,7 +371,7 @@ impl Finished {
     ) -> Result<State, Error> {
         let ChangeCipher { mut common, agreed, sent, ticket } = self.0;
         message.expect_last()?;
-        let server = agreed.master.server_finished(&common.transcript.digest());
+        let server = agreed.master.prf().server_finished(&common.transcript.digest());
         if !bool::from(server[..].ct_eq(message.body())) {
             return Err(Error::BadFinished);
         }

@@ -154,8 +154,15 @@ impl<M: Memory> Incoming<M> {
 
     /// Replaces the key; the next record is of the new one.
     pub(crate) fn protect(&mut self, protection: Protection, aead: &mut dyn Aead<M>) {
-        if let Some(old) = self.protection.replace(protection) {
-            aead.close_session(old.session);
+        if let Some(old) = self.protection.replace(protection).and_then(|old| old.session()) {
+            aead.close_session(old);
+        }
+    }
+
+    /// Goes on under the next key of a KeyUpdate (RFC 8446 section 4.6.3), if this one has a next.
+    pub(crate) fn update(&mut self, aead: &mut dyn Aead<M>) {
+        if let Some(next) = self.protection.as_ref().and_then(Protection::next) {
+            self.protect(next, aead);
         }
     }
 
@@ -177,8 +184,8 @@ impl<M: Memory> Incoming<M> {
     pub(crate) fn release(&mut self, aead: &mut dyn Aead<M>) {
         self.discard();
         self.opening = Opening::Idle;
-        if let Some(protection) = self.protection.take() {
-            aead.close_session(protection.session);
+        if let Some(session) = self.protection.take().and_then(|protection| protection.session()) {
+            aead.close_session(session);
         }
     }
 
@@ -235,7 +242,8 @@ impl<M: Memory> Incoming<M> {
         kind: ContentType,
         out: &mut Records<'_, M>,
     ) -> Result<Option<Record<M::Chain>>, Error> {
-        let Some(protection) = &self.protection else { return Err(Error::UnexpectedCompletion) };
+        let Some(protection) = &mut self.protection else { return Err(Error::UnexpectedCompletion) };
+        let session = protection.ready(out)?;
         let start = protection.prefix();
         let least = start.saturating_add(protection.inner_type()).saturating_add(TAG_LEN);
         if record.len() < least {
@@ -254,7 +262,7 @@ impl<M: Memory> Incoming<M> {
         let plaintext = record.len().saturating_sub(start).saturating_sub(TAG_LEN);
         self.kind = kind;
         let operation = Operation {
-            session: protection.session,
+            session,
             direction: Direction::Open,
             nonce: protection.nonce(explicit),
             aad: protection.aad(kind, header, plaintext),

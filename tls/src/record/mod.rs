@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::keys::Keys;
+use crate::keys::{Keys, TrafficSecret};
 use crate::suite::Version;
 
 /// Bytes of a record header.
@@ -66,18 +66,32 @@ pub(crate) fn header(kind: ContentType, length: usize) -> [u8; HEADER] {
     [kind as u8, 3, 3, high, low]
 }
 
-/// The key of one direction, installed in the AEAD engine, and its sequence number.
+/// The key of one direction and its sequence number.
 pub(crate) struct Protection {
-    session: SessionId,
+    /// What the key comes from, and the next one will, of application data of TLS 1.3.
+    secret: Option<TrafficSecret>,
+    key: Option<Key>,
     version: Version,
     algorithm: Algorithm,
-    iv: [u8; 12],
     seq: u64,
 }
 
-impl Drop for Protection {
+/// A key in the AEAD engine, and its nonce base.
+struct Key {
+    session: SessionId,
+    iv: [u8; 12],
+}
+
+impl Drop for Key {
     fn drop(&mut self) {
         self.iv.zeroize();
+    }
+}
+
+impl Key {
+    fn install<M: Memory>(keys: &Keys, purpose: Purpose, out: &mut Records<'_, M>) -> Result<Self, Error> {
+        let session = out.aead.open_session(&keys.key, purpose).ok_or(Error::SessionsFull)?;
+        Ok(Self { session, iv: keys.iv })
     }
 }
 
@@ -89,8 +103,33 @@ impl Protection {
         purpose: Purpose,
         out: &mut Records<'_, M>,
     ) -> Result<Self, Error> {
-        let session = out.aead.open_session(&keys.key, purpose).ok_or(Error::SessionsFull)?;
-        Ok(Self { session, version, algorithm: keys.key.algorithm(), iv: keys.iv, seq: 0 })
+        let key = Some(Key::install(keys, purpose, out)?);
+        Ok(Self { secret: None, key, version, algorithm: keys.key.algorithm(), seq: 0 })
+    }
+
+    /// The protection of application data of TLS 1.3. Its key is installed with the first record: many connections
+    /// of a flood never get so far.
+    pub(crate) const fn traffic(secret: TrafficSecret, algorithm: Algorithm) -> Self {
+        Self { secret: Some(secret), key: None, version: Version::Tls13, algorithm, seq: 0 }
+    }
+
+    /// The protection after a KeyUpdate (RFC 8446 section 7.2).
+    fn next(&self) -> Option<Self> {
+        self.secret.as_ref().map(|secret| Self::traffic(secret.next(), self.algorithm))
+    }
+
+    /// The session, installed if that has not been done.
+    fn ready<M: Memory>(&mut self, out: &mut Records<'_, M>) -> Result<SessionId, Error> {
+        if let (None, Some(secret)) = (&self.key, &self.secret) {
+            let keys = secret.keys(self.algorithm).ok_or(Error::EngineFailed)?;
+            self.key = Some(Key::install(&keys, Purpose::Traffic, out)?);
+        }
+        self.session().ok_or(Error::EngineFailed)
+    }
+
+    /// The session, if there is one.
+    fn session(&self) -> Option<SessionId> {
+        self.key.as_ref().map(|key| key.session)
     }
 
     /// Bytes of nonce in front of the ciphertext (RFC 5288 section 3).
@@ -121,7 +160,7 @@ impl Protection {
 
     /// The nonce of the record of number `seq`; `explicit` is what the record carries of it.
     fn nonce(&self, explicit: Option<[u8; 8]>) -> [u8; 12] {
-        let mut nonce = self.iv;
+        let mut nonce = self.key.as_ref().map_or([0; 12], |key| key.iv);
         let [_, _, _, _, tail @ ..] = &mut nonce;
         match explicit {
             Some(explicit) => *tail = explicit,

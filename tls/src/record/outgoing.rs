@@ -69,12 +69,19 @@ impl<M: Memory> Outgoing<M> {
 
     /// Replaces the key; a record under the old one may be under way.
     pub(crate) fn protect(&mut self, protection: Protection, aead: &mut dyn Aead<M>) {
-        if let Some(old) = self.protection.replace(protection) {
+        if let Some(old) = self.protection.replace(protection).and_then(|old| old.session()) {
             if self.is_stalled() {
-                self.retired = Some(old.session);
+                self.retired = Some(old);
             } else {
-                aead.close_session(old.session);
+                aead.close_session(old);
             }
+        }
+    }
+
+    /// Goes on under the next key of a KeyUpdate (RFC 8446 section 4.6.3), if this one has a next.
+    pub(crate) fn update(&mut self, aead: &mut dyn Aead<M>) {
+        if let Some(next) = self.protection.as_ref().and_then(Protection::next) {
+            self.protect(next, aead);
         }
     }
 
@@ -150,6 +157,7 @@ impl<M: Memory> Outgoing<M> {
         out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &mut self.protection else { return Err(Error::SealFailed) };
+        let session = protection.ready(out)?;
         let begin = start + protection.prefix();
         let plaintext = text.len().saturating_sub(begin);
         let behind = protection.behind();
@@ -165,7 +173,7 @@ impl<M: Memory> Outgoing<M> {
         let head = text.chunk_mut(start).ok_or(Error::SealFailed)?;
         let header = protection.write_head(head, kind, plaintext)?;
         let operation = Operation {
-            session: protection.session,
+            session,
             direction: Direction::Seal,
             nonce: protection.sealing_nonce(),
             aad: protection.aad(kind, header, plaintext),
@@ -185,6 +193,7 @@ impl<M: Memory> Outgoing<M> {
         out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &mut self.protection else { return Err(Error::SealFailed) };
+        let session = protection.ready(out)?;
         let kind = ContentType::ApplicationData;
         let plaintext = text.len();
         if protection.inner_type() == 1 {
@@ -194,7 +203,7 @@ impl<M: Memory> Outgoing<M> {
         let head = into.extend(protection.prefix()).ok_or(Error::SealFailed)?;
         let header = protection.write_head(head, kind, plaintext)?;
         let operation = Operation {
-            session: protection.session,
+            session,
             direction: Direction::Seal,
             nonce: protection.sealing_nonce(),
             aad: protection.aad(kind, header, plaintext),
@@ -235,7 +244,7 @@ impl<M: Memory> Outgoing<M> {
     pub(crate) fn release(&mut self, aead: &mut dyn Aead<M>) {
         self.ready = M::Chain::default();
         self.sealing = Sealing::Idle;
-        let session = self.protection.take().map(|protection| protection.session);
+        let session = self.protection.take().and_then(|protection| protection.session());
         for session in session.into_iter().chain(self.retired.take()) {
             aead.close_session(session);
         }

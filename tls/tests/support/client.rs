@@ -4,7 +4,7 @@
 
 use levee_buf::{Chain, Heap};
 use levee_crypto::{
-    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Done, Engine, Group, Hash, Job, Operation,
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Done, Engine, Group, Hash, HmacKey, Job, Operation,
     PrivateShare, Purpose, RustCrypto, Share, SoftwareAead, Token, hkdf_expand, hkdf_extract, hmac,
     prf_tls12,
 };
@@ -363,15 +363,20 @@ impl Client12 {
         let (algorithm, hash) = suite_of(hello.suite);
         let digest = hash.digest(&[&self.transcript]);
         if hello.extension(23).is_some() {
-            prf_tls12(hash, &premaster, b"extended master secret", &[&digest], &mut self.master);
+            prf_tls12(
+                &HmacKey::new(hash, &premaster),
+                b"extended master secret",
+                &[&digest],
+                &mut self.master,
+            );
         } else {
             let seed = [&self.hello.random[..], &hello.random];
-            prf_tls12(hash, &premaster, b"master secret", &seed, &mut self.master);
+            prf_tls12(&HmacKey::new(hash, &premaster), b"master secret", &seed, &mut self.master);
         }
         let (n, iv) = (algorithm.key_len(), if algorithm == Algorithm::ChaCha20Poly1305 { 12 } else { 4 });
         let mut block = vec![0; 2 * (n + iv)];
         let seed = [&hello.random[..], &self.hello.random];
-        prf_tls12(hash, &self.master, b"key expansion", &seed, &mut block);
+        prf_tls12(&HmacKey::new(hash, &self.master), b"key expansion", &seed, &mut block);
         let (keys, ivs) = block.split_at(2 * n);
         self.write = Some(Keys::new(algorithm, &keys[..n], &ivs[..iv], false));
         self.read = Some(Keys::new(algorithm, &keys[n..], &ivs[iv..], false));
@@ -383,7 +388,7 @@ impl Client12 {
 
     fn verify_data(&self, hash: Hash, label: &[u8]) -> [u8; 12] {
         let mut data = [0; 12];
-        prf_tls12(hash, &self.master, label, &[&hash.digest(&[&self.transcript])], &mut data);
+        prf_tls12(&HmacKey::new(hash, &self.master), label, &[&hash.digest(&[&self.transcript])], &mut data);
         data
     }
 
