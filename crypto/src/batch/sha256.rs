@@ -17,11 +17,18 @@ impl ShaNi {
         has.then_some(Self(()))
     }
 
-    /// Takes a block into each of the `states`.
+    /// Takes `blocks` into `state`.
     #[inline]
-    pub(crate) fn compress<const N: usize>(self, states: [&mut [u32; 8]; N], blocks: [&[u8; 64]; N]) {
+    pub(crate) fn compress(self, state: &mut [u32; 8], blocks: &[[u8; 64]]) {
         // SAFETY: `self` is proof that the CPU has the features.
-        unsafe { compress(states, blocks) }
+        unsafe { compress([state], [blocks]) }
+    }
+
+    /// Takes a block into each of two states.
+    #[inline]
+    pub(crate) fn compress_both(self, states: [&mut [u32; 8]; 2], blocks: [&[u8; 64]; 2]) {
+        // SAFETY: `self` is proof that the CPU has the features.
+        unsafe { compress(states, blocks.map(std::slice::from_ref)) }
     }
 }
 
@@ -45,18 +52,42 @@ static K: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
+/// Takes as many blocks into each of the `states` as the first has.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn compress<const N: usize>(states: [&mut [u32; 8]; N], blocks: [&[u8; 64]; N]) {
+fn compress<const N: usize>(states: [&mut [u32; 8]; N], blocks: [&[[u8; 64]]; N]) {
     let zero = _mm_setzero_si128();
     // The halves that the instructions take: a, b, e, f and c, d, g, h, from the highest word down.
     let (mut abef, mut cdgh) = ([zero; N], [zero; N]);
-    let mut words = [[zero; 4]; N];
     for message in 0..N {
         let [low, high] = [0, 4].map(|at| load(&states[message][at..]));
         let (badc, hgfe) = (_mm_shuffle_epi32::<0xb1>(low), _mm_shuffle_epi32::<0x1b>(high));
         abef[message] = _mm_alignr_epi8::<8>(badc, hgfe);
         cdgh[message] = _mm_blend_epi16::<0xf0>(hgfe, badc);
-        let big_endian = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    }
+    for block in 0..blocks[0].len() {
+        (abef, cdgh) = rounds(abef, cdgh, blocks.map(|blocks| &blocks[block]));
+    }
+    for (message, state) in states.into_iter().enumerate() {
+        let (abef, cdgh) = (abef[message], cdgh[message]);
+        let (feba, dchg) = (_mm_shuffle_epi32::<0x1b>(abef), _mm_shuffle_epi32::<0xb1>(cdgh));
+        let low = words_of(_mm_blend_epi16::<0xf0>(feba, dchg));
+        let high = words_of(_mm_alignr_epi8::<8>(dchg, feba));
+        state[..4].copy_from_slice(&low);
+        state[4..].copy_from_slice(&high);
+    }
+}
+
+/// A block of each message.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn rounds<const N: usize>(
+    mut abef: [__m128i; N],
+    mut cdgh: [__m128i; N],
+    blocks: [&[u8; 64]; N],
+) -> ([__m128i; N], [__m128i; N]) {
+    let big_endian = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    let mut words = [[_mm_setzero_si128(); 4]; N];
+    for message in 0..N {
         for (word, bytes) in words[message].iter_mut().zip(blocks[message].as_chunks::<16>().0) {
             *word = _mm_shuffle_epi8(from_bytes(*bytes), big_endian);
         }
@@ -79,15 +110,11 @@ fn compress<const N: usize>(states: [&mut [u32; 8]; N], blocks: [&[u8; 64]; N]) 
             }
         }
     }
-    for (message, state) in states.into_iter().enumerate() {
-        let abef = _mm_add_epi32(abef[message], before_abef[message]);
-        let cdgh = _mm_add_epi32(cdgh[message], before_cdgh[message]);
-        let (feba, dchg) = (_mm_shuffle_epi32::<0x1b>(abef), _mm_shuffle_epi32::<0xb1>(cdgh));
-        let low = words_of(_mm_blend_epi16::<0xf0>(feba, dchg));
-        let high = words_of(_mm_alignr_epi8::<8>(dchg, feba));
-        state[..4].copy_from_slice(&low);
-        state[4..].copy_from_slice(&high);
+    for message in 0..N {
+        abef[message] = _mm_add_epi32(abef[message], before_abef[message]);
+        cdgh[message] = _mm_add_epi32(cdgh[message], before_cdgh[message]);
     }
+    (abef, cdgh)
 }
 
 /// The first four of `words`.
@@ -127,17 +154,20 @@ mod tests {
         for _ in 0..2000 {
             let mut states = [[0_u32; 8]; 2];
             states.as_flattened_mut().iter_mut().for_each(|word| *word = random.next_u32());
-            let mut blocks = [[0; 64]; 2];
+            let mut blocks = [[0; 64]; 3];
             random.fill_bytes(blocks.as_flattened_mut());
             let mut expected = states;
             for (state, block) in expected.iter_mut().zip(&blocks) {
                 compress256(state, &[*block]);
             }
-            let mut alone = states;
-            cpu.compress([&mut alone[0]], [&blocks[0]]);
-            assert_eq!(alone[0], expected[0]);
+            let (mut alone, mut run) = (states[0], states[0]);
+            cpu.compress(&mut alone, &blocks[..1]);
+            assert_eq!(alone, expected[0]);
+            cpu.compress(&mut run, &blocks);
+            compress256(&mut alone, &blocks[1..]);
+            assert_eq!(run, alone);
             let [first, second] = &mut states;
-            cpu.compress([first, second], [&blocks[0], &blocks[1]]);
+            cpu.compress_both([first, second], [&blocks[0], &blocks[1]]);
             assert_eq!(states, expected);
         }
     }

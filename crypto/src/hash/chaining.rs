@@ -56,36 +56,39 @@ impl Chaining {
         block_len(self.hash())
     }
 
-    /// Takes the block at the start of `bytes`, and nothing if they are fewer.
-    pub(super) fn compress(&mut self, bytes: &[u8]) {
+    /// Takes the whole blocks of `bytes`, and gives back the rest.
+    pub(super) fn compress<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Sha256(state) => {
-                if let Some(block) = bytes.first_chunk() {
-                    sha256([state], [block]);
-                }
+                let (blocks, rest) = bytes.as_chunks();
+                sha256(state, blocks);
+                rest
             }
             Self::Sha384(state) => {
-                if let Some(block) = bytes.first_chunk() {
-                    compress512(state, std::slice::from_ref(block));
-                }
+                let (blocks, rest) = bytes.as_chunks();
+                compress512(state, blocks);
+                rest
             }
         }
     }
 
     /// Takes a block into each of two values of one hash.
     pub(super) fn compress_both(pair: [&mut Self; 2], blocks: [&Block; 2]) {
-        match pair {
-            [Self::Sha256(first), Self::Sha256(second)] => {
-                let [(a, _), (b, _)] = blocks.map(|block| block.split_at(64));
-                if let (Some(a), Some(b)) = (a.first_chunk(), b.first_chunk()) {
-                    sha256([first, second], [a, b]);
-                }
-            }
-            [first, second] => {
-                first.compress(blocks[0]);
-                second.compress(blocks[1]);
-            }
+        let [first, second] = pair;
+        #[cfg(target_arch = "x86_64")]
+        if let (Self::Sha256(first), Self::Sha256(second)) = (&mut *first, &mut *second)
+            && let [Some(a), Some(b)] = blocks.map(|block| block.first_chunk())
+            && let Some(cpu) = ShaNi::detect()
+        {
+            return cpu.compress_both([first, second], [a, b]);
         }
+        first.compress_one(blocks[0]);
+        second.compress_one(blocks[1]);
+    }
+
+    /// Takes the block in `block`.
+    pub(super) fn compress_one(&mut self, block: &Block) {
+        self.compress(&block[..self.block_len()]);
     }
 
     /// The digest at the start of a block of zeros.
@@ -143,12 +146,10 @@ pub(super) fn put_length(hash: Hash, block: &mut Block, bytes: u64) {
 }
 
 #[inline]
-fn sha256<const N: usize>(states: [&mut [u32; 8]; N], blocks: [&[u8; 64]; N]) {
+fn sha256(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
     #[cfg(target_arch = "x86_64")]
     if let Some(cpu) = ShaNi::detect() {
-        return cpu.compress(states, blocks);
+        return cpu.compress(state, blocks);
     }
-    for (state, block) in states.into_iter().zip(blocks) {
-        compress256(state, std::slice::from_ref(block));
-    }
+    compress256(state, blocks);
 }

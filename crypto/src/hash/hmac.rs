@@ -75,8 +75,8 @@ impl HmacKey {
     pub fn expand_label(&self, label: &Label, context: &[u8], out: &mut [u8]) {
         let mut block = label.block(self.hash(), context, out.len());
         let (mut inner, mut outer) = (self.inner, self.outer);
-        inner.compress(&block);
-        outer.compress(outer_block(&mut block, &inner));
+        inner.compress_one(&block);
+        outer.compress_one(outer_block(&mut block, &inner));
         out.copy_from_slice(&outer.bytes()[..out.len()]);
         wipe(&mut block);
         inner.wipe();
@@ -112,7 +112,7 @@ impl HmacKey {
 
     fn finish(&self, inner: &Running) -> SecretDigest {
         let (mut inner, mut block, mut outer) = (inner.end(), [0; 128], self.outer);
-        outer.compress(outer_block(&mut block, &inner));
+        outer.compress_one(outer_block(&mut block, &inner));
         let code = SecretDigest(Digest::of(&outer));
         wipe(&mut block);
         inner.wipe();

@@ -46,14 +46,11 @@ impl Running {
             if self.filled < block_len {
                 return;
             }
-            self.state.compress(&self.block);
+            self.state.compress_one(&self.block);
             self.block = [0; 128];
             self.filled = 0;
         }
-        while let Some((block, rest)) = bytes.split_at_checked(block_len) {
-            self.state.compress(block);
-            bytes = rest;
-        }
+        let bytes = self.state.compress(bytes);
         self.block[..bytes.len()].copy_from_slice(bytes);
         self.filled = bytes.len();
     }
@@ -70,11 +67,11 @@ impl Running {
         // FIPS 180-4 section 5.1: a bit, zeros, and the length.
         block[self.filled] = 0x80;
         if self.filled > one_block(hash) {
-            state.compress(&block);
+            state.compress_one(&block);
             block = [0; 128];
         }
         put_length(hash, &mut block, self.length);
-        state.compress(&block);
+        state.compress_one(&block);
         block = [0; 128];
         optimization_barrier(&block);
         state
