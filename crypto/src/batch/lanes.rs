@@ -33,7 +33,7 @@ impl Cpu {
 }
 
 /// Bytes below the caller's frame that [`wipe`] overwrites: more than any operation spills.
-const SPILLED: usize = 16 << 10;
+const SPILLED: usize = 32 << 10;
 
 /// Overwrites what the lanes left in the vector registers, and on the stack below the caller.
 #[inline(never)]

@@ -4,9 +4,8 @@
 
 use core::arch::x86_64::*;
 
-use zeroize::Zeroize;
-
 use super::super::lanes::{LANES, Lanes, lanes, load, splat};
+use super::erase;
 
 /// Eight sponges that take in and give out `RATE` words between permutations.
 pub(super) struct Sponges<const RATE: usize> {
@@ -80,11 +79,11 @@ impl<const RATE: usize> Sponges<RATE> {
         permute(&mut self.state);
         self.at = 0;
     }
-}
 
-impl<const RATE: usize> Zeroize for Sponges<RATE> {
-    fn zeroize(&mut self) {
-        self.state.zeroize();
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    pub(super) fn erase(&mut self) {
+        erase(&mut self.state, [splat(0); _]);
     }
 }
 
@@ -160,21 +159,24 @@ fn permute(state: &mut [Lanes; 25]) {
             let rotated = _mm512_rol_epi64::<1>(parities[(x + 1) % 5]);
             *effect = _mm512_xor_si512(parities[(x + 4) % 5], rotated);
         }
-        let b = rotated(&a, &effects);
-        for y in 0..5 {
-            // Section 3.2.3: A'[x, y] = A[x + 3y, x].
-            let row = |x: usize| b[(x % 5 + 3 * y) % 5 + 5 * (x % 5)];
-            for x in 0..5 {
-                a[x + 5 * y] = _mm512_ternarylogic_epi64::<CHI>(row(x), row(x + 1), row(x + 2));
-            }
+        // Section 3.2.3: A'[x, y] = A[x + 3y, x]; row by row, so that what a row needs no more makes it room.
+        macro_rules! row {
+            ($($index:literal by $count:literal),*) => {
+                chi([$(_mm512_rol_epi64::<$count>(_mm512_xor_si512(a[$index], effects[$index % 5]))),*])
+            };
         }
-        a[0] = _mm512_xor_si512(a[0], splat(constant));
+        let mut rows = [
+            row!(0 by 0, 6 by 44, 12 by 43, 18 by 21, 24 by 14),
+            row!(3 by 28, 9 by 20, 10 by 3, 16 by 45, 22 by 61),
+            row!(1 by 1, 7 by 6, 13 by 25, 19 by 8, 20 by 18),
+            row!(4 by 27, 5 by 36, 11 by 10, 17 by 15, 23 by 56),
+            row!(2 by 62, 8 by 55, 14 by 39, 15 by 41, 21 by 2),
+        ];
+        rows[0][0] = _mm512_xor_si512(rows[0][0], splat(constant));
+        a.copy_from_slice(rows.as_flattened());
     }
     *state = a;
 }
-
-/// a ^ (!b & c) as a table of eight bits.
-const CHI: i32 = 0xd2;
 
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
@@ -182,22 +184,17 @@ fn xor3(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
     _mm512_ternarylogic_epi64::<0x96>(a, b, c)
 }
 
-/// The words with the effect of their column, rotated (FIPS 202 section 3.2.2).
+/// Section 3.2.4: each word, with the complement of the next and the one after that.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn rotated(a: &[Lanes; 25], effects: &[Lanes; 5]) -> [Lanes; 25] {
-    macro_rules! rotated {
-        ($($index:literal by $count:literal),*) => {
-            [$(_mm512_rol_epi64::<$count>(_mm512_xor_si512(a[$index], effects[$index % 5]))),*]
-        };
-    }
-    rotated!(
-        0 by 0, 1 by 1, 2 by 62, 3 by 28, 4 by 27,
-        5 by 36, 6 by 44, 7 by 6, 8 by 55, 9 by 20,
-        10 by 3, 11 by 10, 12 by 43, 13 by 25, 14 by 39,
-        15 by 41, 16 by 45, 17 by 15, 18 by 21, 19 by 8,
-        20 by 18, 21 by 2, 22 by 61, 23 by 56, 24 by 14
-    )
+fn chi([a, b, c, d, e]: [Lanes; 5]) -> [Lanes; 5] {
+    [
+        _mm512_ternarylogic_epi64::<0xd2>(a, b, c),
+        _mm512_ternarylogic_epi64::<0xd2>(b, c, d),
+        _mm512_ternarylogic_epi64::<0xd2>(c, d, e),
+        _mm512_ternarylogic_epi64::<0xd2>(d, e, a),
+        _mm512_ternarylogic_epi64::<0xd2>(e, a, b),
+    ]
 }
 
 /// The round constants (FIPS 202 section 3.2.5).
@@ -227,3 +224,85 @@ const CONSTANTS: [u64; 24] = [
     0x0000_0000_8000_0001,
     0x8000_0000_8000_8008,
 ];
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::{Rng, SeedableRng};
+
+    use super::super::super::lanes::{Cpu, array};
+    use super::*;
+
+    /// Runs `check` with the features.
+    fn with_features(check: unsafe fn()) {
+        Cpu::detect().expect("AVX-512 IFMA");
+        // SAFETY: detected.
+        unsafe { check() }
+    }
+
+    /// Of nothing: all lanes alike.
+    #[test]
+    fn known_answers() {
+        #[target_feature(enable = "avx512ifma,avx512vbmi")]
+        fn check() {
+            let mut state = [splat(0); 25];
+            permute(&mut state);
+            assert_eq!(array(state[0]), [0xf125_8f79_40e1_dde7; LANES]);
+
+            let mut shake = Sponges::<SHAKE128>::new();
+            shake.finish(splat(XOF));
+            assert_eq!(array(shake.block()[0]), [0x7d82_8fe8_a42b_9c7f; LANES]);
+            let mut shake = Sponges::<SHAKE256>::new();
+            shake.finish(splat(XOF));
+            assert_eq!(array(shake.block()[0]), [0x138d_a80b_2bdd_b946; LANES]);
+        }
+        with_features(check);
+    }
+
+    /// Other messages in each lane, of lengths about those of blocks.
+    #[test]
+    fn hashes_of_aws_lc() {
+        #[target_feature(enable = "avx512ifma,avx512vbmi")]
+        fn hashed<const RATE: usize>(algorithm: &'static digest::Algorithm, rng: &mut ChaCha8Rng) {
+            for len in 0..3 * RATE {
+                let mut messages = vec![[0_u8; 1000]; LANES];
+                messages.iter_mut().for_each(|message| rng.fill_bytes(message));
+                let mut sponges = Sponges::<RATE>::new();
+                for at in 0..len {
+                    let word = |lane: usize| u64::from_le_bytes(messages[lane].as_chunks().0[at]);
+                    sponges.absorb(&[lanes(core::array::from_fn(word))]);
+                }
+                // A byte more, and the padding.
+                let last = |lane: usize| u64::from(messages[lane][8 * len]) | HASH << 8;
+                sponges.finish(lanes(core::array::from_fn(last)));
+                let first = array(sponges.first()[0]);
+                for (message, first) in messages.iter().zip(first) {
+                    let expected = digest::digest(algorithm, &message[..8 * len + 1]);
+                    assert_eq!(first.to_le_bytes(), expected.as_ref()[..8], "{len} words and a byte");
+                }
+            }
+        }
+
+        #[target_feature(enable = "avx512ifma,avx512vbmi")]
+        fn check() {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            hashed::<SHAKE256>(&digest::SHA3_256, &mut rng);
+            hashed::<SHA3_512>(&digest::SHA3_512, &mut rng);
+        }
+        with_features(check);
+    }
+
+    #[test]
+    fn rows_and_columns() {
+        #[target_feature(enable = "avx512ifma,avx512vbmi")]
+        fn check() {
+            let row = |row: u64| lanes(core::array::from_fn(|column| 8 * row + column as u64));
+            let columns = transposed(&core::array::from_fn(|index| row(index as u64)));
+            for (index, column) in columns.into_iter().enumerate() {
+                assert_eq!(array(column), core::array::from_fn(|row| (8 * row + index) as u64));
+            }
+        }
+        with_features(check);
+    }
+}

@@ -11,14 +11,16 @@
 //! fill lanes too: with entries of one matrix, or with what one seed's noise is made of. Polynomials have the
 //! vectors for themselves. Only the matrix decides branches, and it is public.
 
-use subtle::{ConditionallySelectable, ConstantTimeEq};
-use zeroize::Zeroize;
+use core::arch::x86_64::*;
+
+use subtle::{Choice, ConditionallySelectable};
+use zeroize::optimization_barrier;
 
 use self::keccak::{HASH, SHA3_512, SHAKE256, Sponges, XOF, four_words, transposed, words};
 use self::pack::{KEY_POLY, NARROW_POLY, WIDE_POLY};
 use self::poly::{Multiplier, Sum, times_r};
-use self::sample::{Matrices, Order, noise};
-use super::lanes::{Cpu, LANES, Lanes, lanes, splat, store};
+use self::sample::{Matrices, Noises, Order, noise};
+use super::lanes::{Cpu, LANES, Lanes, load, splat, store};
 
 mod keccak;
 mod ntt;
@@ -99,8 +101,16 @@ fn encapsulate_lanes(
     for (secret, row) in secrets.iter_mut().zip(&rows) {
         *secret = *part(row, 0);
     }
-    encrypt(keys, messages, &rows, ciphertexts, valid);
-    rows.zeroize();
+    let mut noises = Noises::new(2 * K + 1);
+    noises.fill(|at| part(&rows[lane(at)], 32), count);
+    let seeds = core::array::from_fn(|at| part(keys[lane(at)], K * KEY_POLY));
+    let mut matrices = Matrices::new(seeds, count, Order::Columns);
+    for (index, ciphertext) in ciphertexts.iter_mut().enumerate() {
+        let noises = noises.of(index);
+        valid[index] = encrypt(keys[index], &messages[index], &mut matrices, noises, ciphertext);
+    }
+    noises.erase();
+    erase(&mut rows, [[0; _]; _]);
 }
 
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
@@ -114,8 +124,9 @@ fn generate_lanes(seeds: &[[u8; 64]], keys: &mut [&mut DecapsulationKey]) {
     sponges.absorb(&four_words(|at| part(&seeds[lane(at)], 0)));
     sponges.finish(splat(K as u64 | HASH << 8));
     let mut rows = rows(sponges.first());
-    sponges.zeroize();
-    let mut noises = Noises::new(|at| part(&rows[lane(at)], 32), count, 2 * K);
+    sponges.erase();
+    let mut noises = Noises::new(2 * K);
+    noises.fill(|at| part(&rows[lane(at)], 32), count);
     let mut matrices = Matrices::new(core::array::from_fn(|at| part(&rows[lane(at)], 0)), count, Order::Rows);
     for (index, key) in keys.iter_mut().enumerate() {
         generate_one(&mut matrices, noises.of(index), key);
@@ -129,8 +140,8 @@ fn generate_lanes(seeds: &[[u8; 64]], keys: &mut [&mut DecapsulationKey]) {
         store(row, &mut hash);
         *part_mut(*key, 2 * K * KEY_POLY + 32) = *part::<32>(&hash, 0);
     }
-    noises.zeroize();
-    rows.zeroize();
+    noises.erase();
+    erase(&mut rows, [[0; _]; _]);
 }
 
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
@@ -149,25 +160,35 @@ fn decapsulate_lanes(keys: &[&DecapsulationKey], ciphertexts: &[&Ciphertext], se
     let mut rejections =
         rejections(|at| part(keys[lane(at)], 2 * K * KEY_POLY + 64), |at| ciphertexts[lane(at)]);
 
-    let mut again = [[0; _]; LANES];
-    let encapsulation_keys = core::array::from_fn::<_, LANES, _>(|at| encapsulation_key(keys[lane(at)]));
-    encrypt(
-        &encapsulation_keys[..count],
-        &messages[..count],
-        &rows,
-        &mut again.each_mut()[..count],
-        &mut [false; LANES][..count],
-    );
+    let mut noises = Noises::new(2 * K + 1);
+    noises.fill(|at| part(&rows[lane(at)], 32), count);
+    let seeds = core::array::from_fn(|at| part(keys[lane(at)], 2 * K * KEY_POLY));
+    let mut matrices = Matrices::new(seeds, count, Order::Columns);
+    let mut again = [0; _];
     for (index, secret) in secrets.iter_mut().enumerate() {
-        let equal = again[index].ct_eq(ciphertexts[index]);
+        let public = encapsulation_key(keys[index]);
+        encrypt(public, &messages[index], &mut matrices, noises.of(index), &mut again);
+        let equal = Choice::from(u8::from(!differ(&again, ciphertexts[index])));
         let (shared, rejection) = (part::<32>(&rows[index], 0), part::<32>(&rejections[index], 0));
         for (byte, (shared, rejection)) in secret.iter_mut().zip(shared.iter().zip(rejection)) {
             *byte = u8::conditional_select(rejection, shared, equal);
         }
     }
-    messages.zeroize();
-    rows.zeroize();
-    rejections.zeroize();
+    noises.erase();
+    erase(&mut again, [0; _]);
+    erase(&mut messages, [[0; _]; _]);
+    erase(&mut rows, [[0; _]; _]);
+    erase(&mut rejections, [[0; _]; _]);
+}
+
+/// Whether two ciphertexts differ, found in the same time wherever they do.
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+fn differ(one: &Ciphertext, other: &Ciphertext) -> bool {
+    let mut difference = splat(0);
+    for (one, other) in one.as_chunks().0.iter().zip(other.as_chunks().0) {
+        difference = _mm512_or_si512(difference, _mm512_xor_si512(load(one), load(other)));
+    }
+    _mm512_test_epi64_mask(difference, difference) != 0
 }
 
 /// H of encapsulation keys, which is SHA3-256 (FIPS 203 section 4.1).
@@ -194,7 +215,7 @@ fn secrets_and_coins(messages: &[Lanes; 4], hashes: &[Lanes; 4]) -> [[u8; 64]; L
     sponges.absorb(hashes);
     sponges.finish(splat(HASH));
     let rows = rows(sponges.first());
-    sponges.zeroize();
+    sponges.erase();
     rows
 }
 
@@ -211,34 +232,14 @@ fn rejections<'a>(
     }
     sponges.finish(splat(XOF));
     let rows = rows(sponges.first());
-    sponges.zeroize();
+    sponges.erase();
     rows
 }
 
-/// K-PKE.Encrypt (FIPS 203 algorithm 14) with the second half of each row of `coins`.
+/// K-PKE.Encrypt (FIPS 203 algorithm 14), and whether the key passes the modulus check.
+#[inline(never)]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 fn encrypt(
-    keys: &[&EncapsulationKey],
-    messages: &[[u8; 32]],
-    coins: &[[u8; 64]; LANES],
-    ciphertexts: &mut [&mut Ciphertext],
-    valid: &mut [bool],
-) {
-    let count = keys.len();
-    let lane = |lane: usize| if lane < count { lane } else { 0 };
-    let mut noises = Noises::new(|at| part(&coins[lane(at)], 32), count, 2 * K + 1);
-    let seeds = core::array::from_fn(|at| part(keys[lane(at)], K * KEY_POLY));
-    let mut matrices = Matrices::new(seeds, count, Order::Columns);
-    for (index, ciphertext) in ciphertexts.iter_mut().enumerate() {
-        let noises = noises.of(index);
-        valid[index] = encrypt_one(keys[index], &messages[index], &mut matrices, noises, ciphertext);
-    }
-    noises.zeroize();
-}
-
-/// One ciphertext, and whether the key passes the modulus check.
-#[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn encrypt_one(
     key: &EncapsulationKey,
     message: &[u8; 32],
     matrices: &mut Matrices<'_>,
@@ -266,7 +267,7 @@ fn encrypt_one(
     }
     let v = sum.reduced().inverse_transform().plus(&noise(&noises[2 * K])).plus(&pack::message(message));
     pack::encode_narrow(&v.canonical(), part_mut(ciphertext, WIDE_POLY * K));
-    multipliers.zeroize();
+    erase(&mut multipliers, [Multiplier::zero(); _]);
     is_valid
 }
 
@@ -300,48 +301,7 @@ fn generate_one(matrices: &mut Matrices<'_>, noises: &[[Lanes; 2]], key: &mut De
         let transform = product.plus(&noise(&noises[K + row]).transform()).reduced();
         pack::encode(&transform.canonical(), key, KEY_POLY * (K + row));
     }
-    multipliers.zeroize();
-}
-
-/// What PRF makes of each seed for noise (FIPS 203 section 4.1): SHAKE256 of the seed and a number.
-struct Noises {
-    bytes: [[Lanes; 2]; LANES * (2 * K + 1)],
-    each: usize,
-}
-
-impl Noises {
-    /// `each` of the first `count` of the lanes' seeds.
-    #[inline(never)]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn new<'a>(seed: impl Fn(usize) -> &'a Seed, count: usize, each: usize) -> Self {
-        let mut noises = Self { bytes: [[splat(0); 2]; _], each };
-        for (eight, places) in noises.bytes.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            if eight * LANES >= count * each {
-                break;
-            }
-            let index = |lane: usize| eight * LANES + lane;
-            let numbers = core::array::from_fn(|lane| (index(lane) % each) as u64 | XOF << 8);
-            let mut sponges = Sponges::<SHAKE256>::new();
-            sponges.absorb(&four_words(|lane| seed(index(lane) / each)));
-            sponges.finish(lanes(numbers));
-            for (half, words) in sponges.block().as_chunks().0.iter().take(2).enumerate() {
-                for (place, row) in places.iter_mut().zip(transposed(words)) {
-                    place[half] = row;
-                }
-            }
-            sponges.zeroize();
-        }
-        noises
-    }
-
-    /// Those of the seed `index`.
-    fn of(&self, index: usize) -> &[[Lanes; 2]] {
-        &self.bytes[index * self.each..(index + 1) * self.each]
-    }
-
-    fn zeroize(&mut self) {
-        self.bytes.zeroize();
-    }
+    erase(&mut multipliers, [Multiplier::zero(); _]);
 }
 
 /// Eight words of each lane in a row.
@@ -353,6 +313,13 @@ fn rows(words: [Lanes; LANES]) -> [[u8; 64]; LANES] {
         store(row, place);
     }
     rows
+}
+
+/// Puts `zeros` there at once, where `Zeroize` would piece by piece.
+#[inline]
+fn erase<T: Copy>(place: &mut T, zeros: T) {
+    *place = zeros;
+    optimization_barrier(place);
 }
 
 /// The `N` bytes from `at`.

@@ -17,17 +17,17 @@ impl Poly {
             for low in (0..VECTORS).filter(|index| index & reach == 0) {
                 let zeta = Factor::splat(ZETAS[layer + low / (2 * reach)]);
                 let product = zeta.times(vectors[low + reach]);
-                (vectors[low], vectors[low + reach]) = butterfly(vectors[low], product);
+                [vectors[low], vectors[low + reach]] = butterfly(vectors[low], product);
             }
         }
-        for (pair, two) in vectors.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-            let [mut a, mut b] = *two;
-            for (step, exchange) in EXCHANGES.iter().enumerate() {
-                (a, b) = exchange.apart(a, b);
-                (a, b) = butterfly(a, FORWARD[step][pair].get().times(b));
+        for (exchange, zetas) in EXCHANGES.iter().zip(&FORWARD) {
+            for (two, zeta) in vectors.as_chunks_mut().0.iter_mut().zip(zetas) {
+                let [a, b] = exchange.apart(*two);
+                *two = butterfly(a, zeta.get().times(b));
             }
-            (a, b) = ALL_EXCHANGES.together(a, b);
-            *two = [a, b];
+        }
+        for two in vectors.as_chunks_mut().0 {
+            *two = ALL_EXCHANGES.together(*two);
         }
         Self(vectors)
     }
@@ -36,18 +36,16 @@ impl Poly {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn inverse_transform(&self) -> Self {
         let mut vectors = self.0;
-        for (pair, two) in vectors.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-            let [mut a, mut b] = *two;
-            (a, b) = ALL_EXCHANGES.apart(a, b);
-            for (step, exchange) in EXCHANGES.iter().enumerate().rev() {
-                let difference = _mm512_sub_epi16(b, a);
-                (a, b) = (_mm512_add_epi16(a, b), BACKWARD[step][pair].get().times(difference));
-                if step == 1 {
-                    a = reduced(a);
-                }
-                (a, b) = exchange.together(a, b);
+        for two in vectors.as_chunks_mut().0 {
+            *two = ALL_EXCHANGES.apart(*two);
+        }
+        for (step, (exchange, zetas)) in EXCHANGES.iter().zip(&BACKWARD).enumerate().rev() {
+            for (two, zeta) in vectors.as_chunks_mut().0.iter_mut().zip(zetas) {
+                let [a, b] = *two;
+                let sum = _mm512_add_epi16(a, b);
+                let sum = if step == 1 { reduced(sum) } else { sum };
+                *two = exchange.together([sum, zeta.get().times(_mm512_sub_epi16(b, a))]);
             }
-            *two = [a, b];
         }
         for (layer, reach) in [(4, 1), (2, 2), (1, 4)] {
             for low in (0..VECTORS).filter(|index| index & reach == 0) {
@@ -69,8 +67,8 @@ const SCALE: i16 = times_r(times_r(3303) as i32);
 
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn butterfly(a: Lanes, b: Lanes) -> (Lanes, Lanes) {
-    (_mm512_add_epi16(a, b), _mm512_sub_epi16(a, b))
+fn butterfly(a: Lanes, b: Lanes) -> [Lanes; 2] {
+    [_mm512_add_epi16(a, b), _mm512_sub_epi16(a, b)]
 }
 
 /// Any number of 16 bits modulo q, from 0 to q.
@@ -83,7 +81,7 @@ fn reduced(number: Lanes) -> Lanes {
 }
 
 /// Sixteen pairs of coefficients and sixteen others, told apart by their places among both.
-#[derive(Clone, Copy)]
+#[repr(align(64))]
 struct Exchange {
     /// The places of those that go to the first and the second vector.
     apart: [[u64; LANES]; 2],
@@ -94,16 +92,14 @@ struct Exchange {
 impl Exchange {
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn apart(&self, a: Lanes, b: Lanes) -> (Lanes, Lanes) {
-        let [first, second] = self.apart;
-        (_mm512_permutex2var_epi32(a, lanes(first), b), _mm512_permutex2var_epi32(a, lanes(second), b))
+    fn apart(&self, [a, b]: [Lanes; 2]) -> [Lanes; 2] {
+        self.apart.map(|places| _mm512_permutex2var_epi32(a, lanes(places), b))
     }
 
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn together(&self, a: Lanes, b: Lanes) -> (Lanes, Lanes) {
-        let [first, second] = self.together;
-        (_mm512_permutex2var_epi32(a, lanes(first), b), _mm512_permutex2var_epi32(a, lanes(second), b))
+    fn together(&self, [a, b]: [Lanes; 2]) -> [Lanes; 2] {
+        self.together.map(|places| _mm512_permutex2var_epi32(a, lanes(places), b))
     }
 
     const fn new(places: [usize; 32]) -> Self {
@@ -129,14 +125,14 @@ const fn indices(places: &[usize; 32]) -> [[u64; LANES]; 2] {
 
 /// The exchange before a layer that reaches over 16, 8, 4 and 2 coefficients: of blocks that long, every other
 /// one goes to the second vector.
-const EXCHANGES: [Exchange; 4] = [
+static EXCHANGES: [Exchange; 4] = [
     Exchange::new(every_other(8)),
     Exchange::new(every_other(4)),
     Exchange::new(every_other(2)),
     Exchange::new(every_other(1)),
 ];
 
-const ALL_EXCHANGES: Exchange = Exchange::new(places_after(3));
+static ALL_EXCHANGES: Exchange = Exchange::new(places_after(3));
 
 const fn every_other(pairs: usize) -> [usize; 32] {
     let mut places = [0; 32];
@@ -263,3 +259,6 @@ const fn power(exponent: usize) -> i32 {
 const fn reversed(number: usize) -> usize {
     number.reverse_bits() >> (usize::BITS - 7)
 }
+
+#[cfg(test)]
+mod tests;

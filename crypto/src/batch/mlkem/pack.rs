@@ -5,6 +5,7 @@ use core::arch::x86_64::*;
 
 use super::super::lanes::{Lanes, load, splat, store};
 use super::poly::{Poly, Q, VECTORS};
+use super::{part, part_mut};
 
 /// Bytes of a polynomial of a key.
 pub(super) const KEY_POLY: usize = 384;
@@ -19,7 +20,11 @@ pub(super) const NARROW_POLY: usize = 128;
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 pub(super) fn decoded(bytes: &[u8], at: usize) -> Poly {
-    unpacked::<12>(bytes, at, splat(0x0004_0000_0004_0000))
+    let mut poly = Poly::zero();
+    for (index, vector) in poly.0.iter_mut().enumerate() {
+        *vector = twelve_bits(part(bytes, at + 48 * index));
+    }
+    poly
 }
 
 /// ByteEncode12 of canonical coefficients, to `bytes` from `at`. At least 16 bytes behind are overwritten.
@@ -30,7 +35,7 @@ pub(super) fn encode(poly: &Poly, bytes: &mut [u8], at: usize) {
     let places = load(&const { places(3, 4) });
     for (index, vector) in poly.0.iter().enumerate() {
         let packed = _mm512_madd_epi16(*vector, weights);
-        put(_mm512_permutexvar_epi8(places, packed), bytes, at + 48 * index);
+        store(_mm512_permutexvar_epi8(places, packed), part_mut(bytes, at + 48 * index));
     }
 }
 
@@ -44,7 +49,7 @@ pub(super) fn encode_wide(poly: &Poly, bytes: &mut [u8], at: usize) {
         let pairs = _mm512_madd_epi16(compressed::<10>(*vector), weights);
         let low = _mm512_and_si512(pairs, splat(0xffff_ffff));
         let fours = _mm512_or_si512(low, _mm512_slli_epi64::<20>(_mm512_srli_epi64::<32>(pairs)));
-        put(_mm512_permutexvar_epi8(places, fours), bytes, at + 40 * index);
+        store(_mm512_permutexvar_epi8(places, fours), part_mut(bytes, at + 40 * index));
     }
 }
 
@@ -69,9 +74,9 @@ pub(super) fn encode_narrow(poly: &Poly, bytes: &mut [u8; NARROW_POLY]) {
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 pub(super) fn decode_wide(bytes: &[u8], at: usize) -> Poly {
-    let mut poly = unpacked::<10>(bytes, at, splat(0x0006_0004_0002_0000));
-    for vector in &mut poly.0 {
-        *vector = decompressed::<10>(*vector);
+    let mut poly = Poly::zero();
+    for (index, vector) in poly.0.iter_mut().enumerate() {
+        *vector = decompressed::<10>(ten_bits(part(bytes, at + 40 * index)));
     }
     poly
 }
@@ -123,25 +128,22 @@ pub(super) fn encode_message(poly: &Poly, bytes: &mut [u8; 32]) {
     }
 }
 
-/// Numbers of `BITS` bits; `shifts` are the bits before each in its first byte.
+/// 32 numbers of twelve bits, of the first 48 bytes.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn unpacked<const BITS: usize>(bytes: &[u8], at: usize, shifts: Lanes) -> Poly {
-    let spread = load(&const { spread(BITS) });
-    let mask = _mm512_set1_epi16((1 << BITS) - 1);
-    let mut poly = Poly::zero();
-    for (index, vector) in poly.0.iter_mut().enumerate() {
-        let place = bytes[at + 4 * BITS * index..].first_chunk().expect("bytes behind");
-        let words = _mm512_permutexvar_epi8(spread, load(place));
-        *vector = _mm512_and_si512(_mm512_srlv_epi16(words, shifts), mask);
-    }
-    poly
+pub(super) fn twelve_bits(bytes: &[u8; 64]) -> Lanes {
+    let words = _mm512_permutexvar_epi8(load(&const { spread(12) }), load(bytes));
+    let shifted = _mm512_srlv_epi16(words, splat(0x0004_0000_0004_0000));
+    _mm512_and_si512(shifted, _mm512_set1_epi16(0xfff))
 }
 
+/// 32 numbers of ten bits, of the first 40 bytes.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn put(vector: Lanes, bytes: &mut [u8], at: usize) {
-    store(vector, bytes[at..].first_chunk_mut().expect("room behind"));
+fn ten_bits(bytes: &[u8; 64]) -> Lanes {
+    let words = _mm512_permutexvar_epi8(load(&const { spread(10) }), load(bytes));
+    let shifted = _mm512_srlv_epi16(words, splat(0x0006_0004_0002_0000));
+    _mm512_and_si512(shifted, _mm512_set1_epi16(0x3ff))
 }
 
 /// Compress of canonical numbers (FIPS 203 section 4.2.1): round(2^BITS x / q) modulo 2^BITS.
@@ -205,3 +207,6 @@ const FOURFOLD: [[u8; 64]; 4] = {
 };
 
 const _: () = assert!(KEY_POLY == VECTORS * 48 && WIDE_POLY == VECTORS * 40 && NARROW_POLY == VECTORS * 16);
+
+#[cfg(test)]
+mod tests;

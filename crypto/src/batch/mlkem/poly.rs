@@ -5,8 +5,6 @@
 
 use core::arch::x86_64::*;
 
-use zeroize::Zeroize;
-
 use super::super::lanes::{Lanes, splat};
 use super::ntt::PAIRS;
 
@@ -160,13 +158,6 @@ impl Multiplier {
             crossed.0[index] = _mm512_rol_epi32::<16>(*vector);
         }
         Self { straight, crossed }
-    }
-}
-
-impl Zeroize for Multiplier {
-    fn zeroize(&mut self) {
-        self.straight.0.zeroize();
-        self.crossed.0.zeroize();
     }
 }
 
