@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{Done, Job, SignatureScheme, Token};
+use crate::{Done, Group, Job, SignatureScheme, Token};
 
 /// Microseconds of work after which a turn takes no further job: a packet loop waits behind it.
 const TURN: u32 = 2000;
@@ -31,13 +31,13 @@ impl Queue {
     }
 
     /// Does the oldest jobs by `work`, at least one, until a turn's worth is done.
-    pub(crate) fn run(&mut self, mut work: impl FnMut(&Job) -> Done) {
+    pub(crate) fn run(&mut self, mut work: impl FnMut(&mut Job) -> Done) {
         let mut spent = 0;
         while spent < TURN
-            && let Some((token, job)) = self.waiting.pop_front()
+            && let Some((token, mut job)) = self.waiting.pop_front()
         {
             spent += cost(&job);
-            self.done.push_back((token, work(&job)));
+            self.done.push_back((token, work(&mut job)));
         }
     }
 
@@ -53,17 +53,22 @@ impl Queue {
 /// Microseconds that a job takes, to the order of magnitude.
 const fn cost(job: &Job) -> u32 {
     match job {
+        Job::Generate { group: Group::Secp384r1 } => 60,
         Job::Generate { .. } => 15,
+        Job::Exchange { group: Group::Secp384r1, .. } => 250,
         Job::Exchange { .. } | Job::Agree { .. } => 60,
-        Job::Sign { scheme: SignatureScheme::EcdsaSecp256r1Sha256, .. } => 25,
-        Job::Sign { .. } => 500,
+        Job::Sign { scheme, .. } => match scheme {
+            SignatureScheme::EcdsaSecp256r1Sha256 | SignatureScheme::Ed25519 => 25,
+            SignatureScheme::EcdsaSecp384r1Sha384 => 100,
+            _ => 500,
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Failure, Group, KeyId, Message};
+    use crate::{Failure, KeyId, Message};
 
     fn generate() -> Job {
         Job::Generate { group: Group::X25519 }

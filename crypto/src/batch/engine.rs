@@ -136,10 +136,10 @@ impl<R: CryptoRng> Batch<R> {
                 break;
             }
             spent_ns += cost_ns;
-            let Some((token, job)) = self.waiting.pop_front() else { break };
+            let Some((token, mut job)) = self.waiting.pop_front() else { break };
             match lot {
                 Some(lot) => lot.jobs.push((token, job)),
-                None => self.done.push_back((token, self.scalar.work(&job))),
+                None => self.done.push_back((token, self.scalar.work(&mut job))),
             }
         }
     }
@@ -154,7 +154,7 @@ impl<R: CryptoRng> Batch<R> {
                 waiting.push_front(job);
             }
         }
-        for some in all.chunks(kind.most()) {
+        for some in all.chunks_mut(kind.most()) {
             let mut work = jobs::Work { cpu: *cpu, random, ahead, done, scalar };
             match *kind {
                 _ if some.len() < *fewest => work.one_by_one(some),
@@ -164,6 +164,7 @@ impl<R: CryptoRng> Batch<R> {
                 Kind::Generate(Group::Secp256r1) => work.generate::<P256>(some),
                 Kind::Agree(Group::X25519) => work.agree::<Curve25519>(some),
                 Kind::Agree(Group::Secp256r1) => work.agree::<P256>(some),
+                Kind::Exchange(_) | Kind::Generate(_) | Kind::Agree(_) => work.one_by_one(some),
                 Kind::Ecdsa => work.sign_ecdsa(some, |KeyId(key)| match keys.get(usize::from(key)) {
                     Some(Key::Ecdsa(scalar)) => **scalar,
                     _ => [0; 32],
@@ -242,6 +243,7 @@ fn kind(keys: &[Key], job: &Job) -> Option<Kind> {
 impl Key {
     fn new(cpu: Cpu, key: &PrivateKey) -> Self {
         match &key.material {
+            Material::EcdsaP384(_) | Material::Ed25519(_) => Self::Other,
             Material::Ecdsa(key) => Self::Ecdsa(Zeroizing::new(key.to_bytes().into())),
             Material::Rsa { key, .. } => {
                 rsa::Key::new(cpu, key).map_or(Self::Other, |key| Self::Rsa(Box::new(key)))

@@ -205,22 +205,23 @@ impl Curve for P256 {
 
 impl<R: CryptoRng> Work<'_, R> {
     /// Does jobs without lanes, and with pairs made ahead where there are any.
-    pub(super) fn one_by_one(&mut self, jobs: &[(Token, Job)]) {
+    pub(super) fn one_by_one(&mut self, jobs: &mut [(Token, Job)]) {
         for (token, job) in jobs {
             let done = match job {
-                Job::Exchange { group: Group::X25519, peer } => self.exchange_alone::<Curve25519>(*peer),
-                Job::Exchange { group: Group::Secp256r1, peer } => self.exchange_alone::<P256>(*peer),
+                Job::Exchange { group: Group::X25519, peer } => self.exchange_alone::<Curve25519>(peer),
+                Job::Exchange { group: Group::Secp256r1, peer } => self.exchange_alone::<P256>(peer),
                 Job::Generate { group: Group::X25519 } => self.pair::<Curve25519>().map(generated),
                 Job::Generate { group: Group::Secp256r1 } => self.pair::<P256>().map(generated),
-                Job::Agree { .. } | Job::Sign { .. } => None,
+                _ => None,
             };
             self.done.push_back((*token, done.unwrap_or_else(|| self.scalar.work(job))));
         }
     }
 
-    fn exchange_alone<C: Curve>(&mut self, peer: Share) -> Option<Done> {
+    fn exchange_alone<C: Curve>(&mut self, peer: &Share) -> Option<Done> {
         let (private, share) = self.pair::<C>()?;
-        Some(match self.scalar.work(&Job::Agree { private, peer }) {
+        let peer = peer.try_clone()?;
+        Some(match self.scalar.work(&mut Job::Agree { private, peer }) {
             Done::Agreed { secret } => Done::Exchanged { share, secret },
             other => other,
         })
@@ -299,7 +300,7 @@ impl<R: CryptoRng> Work<'_, R> {
     }
 
     /// Does jobs that are all [`Job::Sign`] by ECDSA keys, whose scalars `key` gives.
-    pub(super) fn sign_ecdsa(&mut self, jobs: &[(Token, Job)], key: impl Fn(KeyId) -> [u8; 32]) {
+    pub(super) fn sign_ecdsa(&mut self, jobs: &mut [(Token, Job)], key: impl Fn(KeyId) -> [u8; 32]) {
         let count = jobs.len().min(MOST);
         let mut keys = Secrets::default();
         let mut noise = Secrets::default();
@@ -321,14 +322,14 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut signatures[..count],
             &mut valid[..count],
         );
-        for (index, (token, job)) in jobs.iter().enumerate() {
+        for (index, (token, job)) in jobs.iter_mut().enumerate() {
             let signature = der(&signatures[index]).filter(|_| valid[index]);
             self.done.push_back((*token, signature.map_or_else(|| self.scalar.work(job), Done::Signed)));
         }
     }
 
     /// Does at most eight jobs that are all [`Job::Sign`] by the RSA key `key`.
-    pub(super) fn sign_rsa(&mut self, jobs: &[(Token, Job)], key: &mut rsa::Key) {
+    pub(super) fn sign_rsa(&mut self, jobs: &mut [(Token, Job)], key: &mut rsa::Key) {
         let count = jobs.len().min(LANES);
         let len = key.len();
         let mut messages = [[0; 512]; LANES];
@@ -347,7 +348,7 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut valid[..count],
             &mut |place: &mut [u8]| random.fill_bytes(place),
         );
-        for (index, (token, job)) in jobs.iter().enumerate().take(LANES) {
+        for (index, (token, job)) in jobs.iter_mut().enumerate().take(LANES) {
             let signature =
                 Signature::new(&signatures[index][..len]).filter(|_| encoded[index] && valid[index]);
             // A result that does not stand its check is thrown away.

@@ -50,7 +50,8 @@ impl Oracle {
         (private, share)
     }
 
-    fn agree(&mut self, private: &PrivateShare, peer: Share) -> Vec<u8> {
+    fn agree(&mut self, private: &PrivateShare, peer: &Share) -> Vec<u8> {
+        let peer = peer.try_clone().unwrap();
         let Done::Agreed { secret } = self.ask(Job::Agree { private: private.clone(), peer }) else {
             panic!("no secret")
         };
@@ -66,7 +67,8 @@ impl Oracle {
             1 => (Job::Generate { group }, Asked::Generate(group)),
             2 => {
                 let (_, peer) = self.pair(group);
-                (Job::Agree { private: private.clone(), peer }, Asked::Agree(private, peer))
+                let job = Job::Agree { private: private.clone(), peer: peer.try_clone().unwrap() };
+                (job, Asked::Agree(private, peer))
             }
             3 => {
                 let zeros = Share::new(group, &vec![0; group.share_len()]).unwrap();
@@ -91,15 +93,15 @@ impl Oracle {
     fn check(&mut self, keys: &[PrivateKey], asked: &Asked, done: Done) {
         match (asked, done) {
             (Asked::Exchange(private), Done::Exchanged { share, secret }) => {
-                assert_eq!(self.agree(private, share), secret.bytes());
+                assert_eq!(self.agree(private, &share), secret.bytes());
             }
             (Asked::Invalid, Done::Failed(Failure::InvalidShare)) => {}
             (Asked::Generate(group), Done::Generated { private, share }) => {
                 let (other, peer) = self.pair(*group);
-                assert_eq!(self.agree(&private, peer), self.agree(&other, share));
+                assert_eq!(self.agree(&private, &peer), self.agree(&other, &share));
             }
             (Asked::Agree(private, peer), Done::Agreed { secret }) => {
-                assert_eq!(self.agree(private, *peer), secret.bytes());
+                assert_eq!(self.agree(private, peer), secret.bytes());
             }
             (Asked::Sign(key, scheme, text), Done::Signed(signature)) => {
                 let public = keys[*key].public_key_der();
