@@ -83,6 +83,22 @@ pub(super) fn array(lanes: Lanes) -> [u64; LANES] {
     unsafe { core::mem::transmute::<Lanes, [u64; LANES]>(lanes) }
 }
 
+/// 64 bytes as they lie.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn load(bytes: &[u8; 64]) -> Lanes {
+    // SAFETY: both are 64 bytes of which every value is valid.
+    unsafe { core::mem::transmute::<[u8; 64], Lanes>(*bytes) }
+}
+
+/// Puts all 64 bytes where they belong.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn store(lanes: Lanes, bytes: &mut [u8; 64]) {
+    // SAFETY: both are 64 bytes of which every value is valid.
+    *bytes = unsafe { core::mem::transmute::<Lanes, [u8; 64]>(lanes) };
+}
+
 /// `number` in all lanes.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
