@@ -44,6 +44,7 @@ impl AwsLc {
     /// # Errors
     /// [`KeyError::Inconsistent`] for a key that aws-lc refuses.
     pub fn new(keys: &[PrivateKey], capacity: usize) -> Result<Self, KeyError> {
+        Signature::reserve();
         let keys = keys.iter().map(Signer::new).collect::<Option<_>>().ok_or(KeyError::Inconsistent)?;
         Ok(Self { keys, queue: Queue::new(capacity) })
     }

@@ -28,6 +28,7 @@ mod key;
 mod queue;
 mod random;
 mod rustcrypto;
+mod signature;
 mod verify;
 
 pub use aead::{
@@ -40,12 +41,12 @@ pub use batch::Batch;
 pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{Digest, Hash, HmacKey, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use job::{
-    Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
-    SignatureScheme, Token,
+    Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, SignatureScheme, Token,
 };
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;
 pub use rustcrypto::RustCrypto;
+pub use signature::Signature;
 pub use verify::verify;
 
 #[cfg(test)]

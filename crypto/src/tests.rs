@@ -39,7 +39,8 @@ fn keys() -> Vec<PrivateKey> {
 fn engines(seed: u64) -> [Box<dyn Engine>; 3] {
     let keys = keys();
     let rng = ChaCha20Rng::seed_from_u64(seed);
-    let batch = Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), 1).expect("AVX-512 IFMA");
+    let batch =
+        Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), Some(1)).expect("AVX-512 IFMA");
     [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng)), Box::new(batch)]
 }
 

@@ -2,8 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `engine` | gathers jobs, and says which go together |
-//! | `jobs` | what each kind takes out of its jobs, and makes of the lanes' answers |
+//! | `engine` | gathers jobs, and says which go together and when |
+//! | `lots`, `worth` | jobs that wait, by kind; how many are worth lanes |
+//! | `jobs`, `curves`, `digest` | what each kind takes out of its jobs, and makes of the lanes' answers |
 //! | `ahead` | key pairs made in idle turns |
 //! | `x25519`, `f25519` | Curve25519 |
 //! | `p256`, `p256_point`, `p256_field`, `p256_scalar` | P-256 |
@@ -19,12 +20,15 @@
 )]
 
 mod ahead;
+mod curves;
+mod digest;
 mod ecdsa;
 mod emsa;
 mod engine;
 mod f25519;
 mod jobs;
 mod lanes;
+mod lots;
 mod montgomery;
 mod nonce;
 mod number;
@@ -35,6 +39,7 @@ mod p256_scalar;
 mod rows;
 mod rsa;
 mod sha512;
+mod worth;
 mod x25519;
 
 pub use engine::Batch;

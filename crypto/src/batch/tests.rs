@@ -208,14 +208,14 @@ fn nonce_of(signature: &[u8]) -> &[u8] {
 /// Two messages under one nonce give the key away.
 #[test]
 fn nonces_differ_even_without_randomness() {
-    let mut broken = Batch::with_random(&keys(), 100, Broken, 1).unwrap();
+    let mut broken = Batch::with_random(&keys(), 100, Broken, Some(1)).unwrap();
     let signatures = sign_all(&mut broken, &[(0, b"one"), (0, b"two"), (1, b"one"), (0, b"one")]);
     let nonces: Vec<_> = signatures.iter().map(|signature| nonce_of(signature)).collect();
     assert!(nonces[0] != nonces[1] && nonces[0] != nonces[2] && nonces[1] != nonces[2]);
     // The same key, message and randomness: the same signature, as RFC 6979 has it.
     assert_eq!(signatures[0], signatures[3]);
 
-    let mut random = Batch::with_random(&keys(), 100, SystemRandom, 1).unwrap();
+    let mut random = Batch::with_random(&keys(), 100, SystemRandom, Some(1)).unwrap();
     let signatures = sign_all(&mut random, &[(0, &b"one"[..]); 32]);
     let nonces: std::collections::HashSet<_> =
         signatures.iter().map(|signature| nonce_of(signature)).collect();
