@@ -49,12 +49,13 @@ impl AwsLc {
     /// # Errors
     /// [`KeyError::Inconsistent`] for a key that aws-lc refuses.
     pub fn new(keys: &[PrivateKey], capacity: usize) -> Result<Self, KeyError> {
+        Signature::reserve();
         let keys = keys.iter().map(Signer::new).collect::<Option<_>>().ok_or(KeyError::Inconsistent)?;
         Ok(Self { keys, queue: Queue::new(capacity) })
     }
 
-    /// Does `job` at once. The answer takes what room its share is in.
-    pub(crate) fn work(&self, job: &mut Job) -> Done {
+    /// Does `job` at once; not an exchange of the hybrid.
+    pub(crate) fn work(&self, job: &Job) -> Done {
         work(&self.keys, job).unwrap_or_else(Done::Failed)
     }
 }
@@ -70,7 +71,13 @@ impl Engine for AwsLc {
 
     fn run(&mut self) {
         let keys = &self.keys;
-        self.queue.run(|job| work(keys, job).unwrap_or_else(Done::Failed));
+        self.queue.run(|job| {
+            let done = match job {
+                Job::Exchange { group: Group::X25519MlKem768, peer } => exchange_hybrid(peer),
+                job => work(keys, job),
+            };
+            done.unwrap_or_else(Done::Failed)
+        });
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
@@ -82,9 +89,8 @@ impl Engine for AwsLc {
     }
 }
 
-fn work(keys: &[Signer], job: &mut Job) -> Result<Done, Failure> {
+fn work(keys: &[Signer], job: &Job) -> Result<Done, Failure> {
     match job {
-        Job::Exchange { group: Group::X25519MlKem768, peer } => exchange_hybrid(peer),
         Job::Exchange { group, peer } => {
             let (key, share) = generate(*group)?;
             let peer = peer.of(*group).ok_or(Failure::InvalidShare)?;

@@ -2,6 +2,8 @@
 
 use crate::{PrivateShare, Secret, Share};
 
+use crate::Signature;
+
 /// Names the connection (and within it the operation) that asked; the engine returns it untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u64);
@@ -165,29 +167,6 @@ impl Message {
     }
 }
 
-/// A signature of at most 512 bytes (RSA-4096).
-#[derive(Clone, Copy)]
-pub struct Signature {
-    bytes: [u8; 512],
-    len: u16,
-}
-
-impl Signature {
-    /// The signature in `bytes`; `None` when it is over 512 bytes.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut signature = Self { bytes: [0; 512], len: u16::try_from(bytes.len()).ok()? };
-        signature.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(signature)
-    }
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
 /// One piece of public-key work.
 pub enum Job {
     /// A fresh key pair and its agreement with `peer`, or for the hybrid an encapsulation besides: TLS 1.3.
@@ -221,7 +200,6 @@ pub enum Job {
 }
 
 /// The answer to a [`Job`].
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation a job; queues preallocate")]
 pub enum Done {
     /// To [`Job::Exchange`].
     Exchanged {

@@ -29,6 +29,7 @@ mod queue;
 mod random;
 mod rustcrypto;
 mod share;
+mod signature;
 mod verify;
 
 pub use aead::{
@@ -40,11 +41,12 @@ pub use awslc::AwsLc;
 pub use batch::Batch;
 pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{Digest, Hash, HmacKey, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
-pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, Signature, SignatureScheme, Token};
+pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, SignatureScheme, Token};
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;
 pub use rustcrypto::RustCrypto;
 pub use share::{PrivateShare, Secret, Share, ShareError, SharePool};
+pub use signature::Signature;
 pub use verify::verify;
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ impl<R: CryptoRng> RustCrypto<R> {
     /// from `rng`.
     #[must_use]
     pub fn new(keys: &[PrivateKey], capacity: usize, rng: R) -> Self {
+        Signature::reserve();
         let keys = keys.iter().map(|key| match &key.material {
             Material::Ecdsa(key) => Signer::Ecdsa(SigningKey::from(key)),
             Material::EcdsaP384(key) => Signer::EcdsaP384(p384::ecdsa::SigningKey::from(key)),

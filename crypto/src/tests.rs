@@ -18,6 +18,8 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use super::*;
 use crate::test_keys::{ED25519_PKCS8, P256_SEC1, P384_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8};
 
+mod hybrid;
+
 /// Those of which there are pairs.
 const GROUPS: [Group; 3] = [Group::X25519, Group::Secp256r1, Group::Secp384r1];
 
@@ -43,7 +45,8 @@ fn keys() -> Vec<PrivateKey> {
 fn engines(seed: u64) -> [Box<dyn Engine>; 3] {
     let keys = keys();
     let rng = ChaCha20Rng::seed_from_u64(seed);
-    let batch = Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), 1).expect("AVX-512 IFMA");
+    let batch =
+        Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), Some(1)).expect("AVX-512 IFMA");
     [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng)), Box::new(batch)]
 }
 
@@ -150,6 +153,31 @@ fn p256_of_rfc_5903() {
     }
 }
 
+/// RFC 5903 section 8.2: a Diffie-Hellman exchange on P-384.
+#[test]
+fn p384_of_rfc_5903() {
+    let ours = hex!(
+        "099f3c7034d4a2c699884d73a375a67f7624ef7c6b3c0f160647b67414dce655"
+        "e35b538041e649ee3faef896783ab194"
+    );
+    let theirs = hex!(
+        "04"
+        "e558dbef53eecde3d3fccfc1aea08a89a987475d12fd950d83cfa41732bc509d"
+        "0d1ac43a0336def96fda41d0774a3571"
+        "dcfbec7aacf3196472169e838430367f66eebe3c6e70c416dd5f0c68759dd1ff"
+        "f83fa40142209dff5eaad96db9e6386c"
+    );
+    let secret = hex!(
+        "11187331c279962d93d604243fd592cb9d0a926f422e47187521287e7156c5c4"
+        "d603135569b9e9d09cf5d4a270f59746"
+    );
+    for mut engine in engines(1) {
+        let private = PrivateShare::new(Group::Secp384r1, ours);
+        let peer = Share::new(Group::Secp384r1, &theirs).unwrap();
+        assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
+    }
+}
+
 /// RFC 8446 section 7.4.2: "leading zeros found in this octet string MUST NOT be truncated."
 #[test]
 fn a_secret_keeps_its_leading_zeros() {
@@ -206,31 +234,34 @@ fn x25519_shares_of_low_order_are_refused() {
 
 #[test]
 fn points_off_the_curve_are_refused() {
-    // The field's prime; a coordinate is below it.
-    const PRIME: [u8; 32] = hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
-    type Change = dyn Fn(&mut [u8]);
+    // The fields' primes; a coordinate is below its own.
+    const P256: &[u8] = &hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
+    const P384: &[u8] = &hex!(
+        "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
+        "ffffffff0000000000000000ffffffff"
+    );
+    type Change<'a> = dyn Fn(&mut [u8]) + 'a;
 
-    let group = Group::Secp256r1;
-    let [mut awslc, ..] = engines(3);
-    let (_, good) = generate(&mut *awslc, group);
-    let with = |change: &dyn Fn(&mut [u8])| {
-        let mut bytes = good.bytes().to_vec();
-        change(&mut bytes);
-        Share::new(group, &bytes).unwrap()
-    };
-    let cases: [&Change; 9] = [
-        &|bytes| bytes[64] ^= 1,
-        &|bytes| bytes[1] ^= 0x80,
-        &|bytes| bytes[1..].fill(0),
-        &|bytes| bytes.fill(0),
-        &|bytes| bytes[1..].fill(0xff),
-        &|bytes| bytes[1..33].copy_from_slice(&PRIME),
-        &|bytes| bytes[33..].copy_from_slice(&PRIME),
-        &|bytes| bytes[0] = 6 | (bytes[64] & 1),
-        &|bytes| bytes[0] = 2,
-    ];
-    for change in cases {
-        assert_share_refused(group, &with(change));
+    for (group, prime) in [(Group::Secp256r1, P256), (Group::Secp384r1, P384)] {
+        let [mut awslc, ..] = engines(3);
+        let (_, good) = generate(&mut *awslc, group);
+        let (len, last) = (prime.len(), 2 * prime.len());
+        let cases: [&Change<'_>; 9] = [
+            &|bytes| bytes[last] ^= 1,
+            &|bytes| bytes[1] ^= 0x80,
+            &|bytes| bytes[1..].fill(0),
+            &|bytes| bytes.fill(0),
+            &|bytes| bytes[1..].fill(0xff),
+            &|bytes| bytes[1..=len].copy_from_slice(prime),
+            &|bytes| bytes[1 + len..].copy_from_slice(prime),
+            &|bytes| bytes[0] = 6 | (bytes[last] & 1),
+            &|bytes| bytes[0] = 2,
+        ];
+        for change in cases {
+            let mut bytes = good.bytes().to_vec();
+            change(&mut bytes);
+            assert_share_refused(group, &Share::new(group, &bytes).unwrap());
+        }
     }
 }
 
