@@ -1,25 +1,27 @@
 //! The engine over aws-lc: `AwsLc`, the fast scalar default.
 //!
-//! What aws-lc promises: X25519, P-256 and RSA private operations in constant time (P-256 with
-//! fixed-window tables read whole, RSA with blinding and Montgomery arithmetic on fixed widths), and RSA
-//! signatures checked with the public exponent before they leave, against faults in the CRT halves. Its
-//! copies of secrets are wiped when freed.
+//! What aws-lc promises: X25519, P-256, P-384, Ed25519, ML-KEM and RSA private operations in constant time
+//! (the NIST curves with fixed-window tables read whole, RSA with blinding and Montgomery arithmetic on fixed
+//! widths), and RSA signatures checked with the public exponent before they leave, against faults in the CRT
+//! halves. Its copies of secrets are wiped when freed.
 //!
 //! Allocations: keys and contexts come from aws-lc's own allocator. From Rust's, the binding takes two
-//! buffers for an agreement (the parsed peer share, the secret), one for the private half in
-//! [`Job::Generate`], and one or two for a signature.
+//! buffers for an agreement (the parsed peer share, the secret), two for an encapsulation (the ciphertext, the
+//! secret), one for the private half in [`Job::Generate`], and one or two for a signature.
 
-use aws_lc_rs::agreement::{self, ECDH_P256, UnparsedPublicKey, X25519};
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey, X25519};
 use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};
+use aws_lc_rs::kem::{Ciphertext, EncapsulationKey, ML_KEM_768, SharedSecret};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
-    RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PSS_SHA512, RsaEncoding,
 };
-
 use zeroize::Zeroizing;
 
+use crate::job::ENCAPSULATION_KEY;
 use crate::key::Material;
 use crate::queue::Queue;
 use crate::{
@@ -34,7 +36,10 @@ pub struct AwsLc {
 }
 
 enum Signer {
+    /// On P-256.
     Ecdsa(EcdsaKeyPair),
+    EcdsaP384(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
 }
 
@@ -44,11 +49,12 @@ impl AwsLc {
     /// # Errors
     /// [`KeyError::Inconsistent`] for a key that aws-lc refuses.
     pub fn new(keys: &[PrivateKey], capacity: usize) -> Result<Self, KeyError> {
+        Signature::reserve();
         let keys = keys.iter().map(Signer::new).collect::<Option<_>>().ok_or(KeyError::Inconsistent)?;
         Ok(Self { keys, queue: Queue::new(capacity) })
     }
 
-    /// Does `job` at once.
+    /// Does `job` at once; not an exchange of the hybrid.
     pub(crate) fn work(&self, job: &Job) -> Done {
         work(&self.keys, job).unwrap_or_else(Done::Failed)
     }
@@ -65,7 +71,13 @@ impl Engine for AwsLc {
 
     fn run(&mut self) {
         let keys = &self.keys;
-        self.queue.run(|job| work(keys, job).unwrap_or_else(Done::Failed));
+        self.queue.run(|job| {
+            let done = match job {
+                Job::Exchange { group: Group::X25519MlKem768, peer } => exchange_hybrid(peer),
+                job => work(keys, job),
+            };
+            done.unwrap_or_else(Done::Failed)
+        });
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
@@ -81,28 +93,19 @@ fn work(keys: &[Signer], job: &Job) -> Result<Done, Failure> {
     match job {
         Job::Exchange { group, peer } => {
             let (key, share) = generate(*group)?;
+            let peer = peer.of(*group).ok_or(Failure::InvalidShare)?;
             Ok(Done::Exchanged { share, secret: agree(*group, &key, peer)? })
         }
         Job::Generate { group } => {
             let (key, share) = generate(*group)?;
-            let scalar = match group {
-                Group::X25519 => {
-                    let bytes: Curve25519SeedBin<'_> = key.as_be_bytes().map_err(|_| Failure::Internal)?;
-                    bytes.as_ref().try_into()
-                }
-                Group::Secp256r1 => {
-                    let bytes: EcPrivateKeyBin<'_> = key.as_be_bytes().map_err(|_| Failure::Internal)?;
-                    bytes.as_ref().try_into()
-                }
-            };
-            let private = PrivateShare::new(*group, scalar.map_err(|_| Failure::Internal)?);
-            Ok(Done::Generated { private, share })
+            Ok(Done::Generated { private: private(*group, &key).ok_or(Failure::Internal)?, share })
         }
         Job::Agree { private, peer } => {
-            let algorithm = algorithm(private.group());
-            let key = agreement::PrivateKey::from_private_key(algorithm, private.bytes());
+            let group = private.group();
+            let key = agreement::PrivateKey::from_private_key(algorithm(group)?, private.bytes());
             let key = key.map_err(|_| Failure::Internal)?;
-            Ok(Done::Agreed { secret: agree(private.group(), &key, peer)? })
+            let peer = peer.of(group).ok_or(Failure::InvalidShare)?;
+            Ok(Done::Agreed { secret: agree(group, &key, peer)? })
         }
         Job::Sign { key: KeyId(index), scheme, message } => {
             let key = keys.get(usize::from(*index)).ok_or(Failure::UnsuitableKey)?;
@@ -111,27 +114,57 @@ fn work(keys: &[Signer], job: &Job) -> Result<Done, Failure> {
     }
 }
 
-const fn algorithm(group: Group) -> &'static agreement::Algorithm {
+const fn algorithm(group: Group) -> Result<&'static agreement::Algorithm, Failure> {
     match group {
-        Group::X25519 => &X25519,
-        Group::Secp256r1 => &ECDH_P256,
+        Group::X25519 => Ok(&X25519),
+        Group::Secp256r1 => Ok(&ECDH_P256),
+        Group::Secp384r1 => Ok(&ECDH_P384),
+        Group::X25519MlKem768 => Err(Failure::UnsuitableGroup),
     }
 }
 
 fn generate(group: Group) -> Result<(agreement::PrivateKey, Share), Failure> {
-    let key = agreement::PrivateKey::generate(algorithm(group)).map_err(|_| Failure::Internal)?;
+    let key = agreement::PrivateKey::generate(algorithm(group)?).map_err(|_| Failure::Internal)?;
     let public = key.compute_public_key().map_err(|_| Failure::Internal)?;
     let share = Share::new(group, public.as_ref()).ok_or(Failure::Internal)?;
     Ok((key, share))
 }
 
+fn private(group: Group, key: &agreement::PrivateKey) -> Option<PrivateShare> {
+    if group == Group::X25519 {
+        let seed: Curve25519SeedBin<'_> = key.as_be_bytes().ok()?;
+        return Some(PrivateShare::new::<32>(group, seed.as_ref().try_into().ok()?));
+    }
+    let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().ok()?;
+    match group {
+        Group::Secp256r1 => Some(PrivateShare::new::<32>(group, scalar.as_ref().try_into().ok()?)),
+        _ => Some(PrivateShare::new::<48>(group, scalar.as_ref().try_into().ok()?)),
+    }
+}
+
 /// aws-lc checks that a point is on the curve, and refuses the all-zero secret of X25519.
-fn agree(group: Group, key: &agreement::PrivateKey, peer: &Share) -> Result<Secret, Failure> {
-    let peer = peer.of(group).ok_or(Failure::InvalidShare)?;
-    let peer = UnparsedPublicKey::new(algorithm(group), peer);
-    agreement::agree(key, peer, Failure::InvalidShare, |secret| {
-        secret.try_into().map(Secret::new).map_err(|_| Failure::Internal)
+fn agree(group: Group, key: &agreement::PrivateKey, peer: &[u8]) -> Result<Secret, Failure> {
+    let peer = UnparsedPublicKey::new(algorithm(group)?, peer);
+    agreement::agree(key, peer, Failure::InvalidShare, |secret| match group {
+        Group::Secp384r1 => Secret::of::<48>(secret).ok_or(Failure::Internal),
+        _ => Secret::of::<32>(secret).ok_or(Failure::Internal),
     })
+}
+
+/// aws-lc makes the modulus check of encapsulation keys (FIPS 203 section 7.2).
+pub(crate) fn encapsulate(key: &[u8]) -> Option<(Ciphertext<'static>, SharedSecret)> {
+    EncapsulationKey::new(&ML_KEM_768, key).ok()?.encapsulate().ok()
+}
+
+fn exchange_hybrid(peer: &mut Share) -> Result<Done, Failure> {
+    let bytes = peer.of(Group::X25519MlKem768).ok_or(Failure::InvalidShare)?;
+    let (encapsulation_key, point) = bytes.split_at(ENCAPSULATION_KEY);
+    let (key, share) = generate(Group::X25519)?;
+    let agreed = agree(Group::X25519, &key, point)?;
+    let (ciphertext, shared) = encapsulate(encapsulation_key).ok_or(Failure::InvalidShare)?;
+    let secret = Secret::hybrid(shared.as_ref(), agreed.bytes()).ok_or(Failure::Internal)?;
+    let share = peer.answer(&[ciphertext.as_ref(), share.bytes()]).ok_or(Failure::Internal)?;
+    Ok(Done::Exchanged { share, secret })
 }
 
 impl Signer {
@@ -140,23 +173,36 @@ impl Signer {
             Material::Ecdsa(key) => {
                 let scalar = Zeroizing::new(key.to_bytes());
                 let point = key.public_key().to_sec1_bytes();
-                let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, &scalar, &point)
-                    .ok()
-                    .map(Self::Ecdsa)
+                ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, &scalar, &point).map(Self::Ecdsa)
+            }
+            Material::EcdsaP384(key) => {
+                let scalar = Zeroizing::new(key.to_bytes());
+                let point = key.public_key().to_sec1_bytes();
+                ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING, &scalar, &point).map(Self::EcdsaP384)
+            }
+            Material::Ed25519(key) => {
+                let public = key.verifying_key();
+                let pair = Ed25519KeyPair::from_seed_and_public_key(key.as_bytes(), public.as_bytes());
+                pair.ok().map(Self::Ed25519)
             }
             Material::Rsa { pkcs1, .. } => RsaKeyPair::from_der(pkcs1).ok().map(Self::Rsa),
         }
     }
 
     fn sign(&self, scheme: SignatureScheme, message: &Message) -> Result<Signature, Failure> {
+        use SignatureScheme as S;
         let random = SystemRandom::new();
-        match (self, rsa_encoding(scheme)) {
-            (Self::Ecdsa(key), None) => {
+        match (self, scheme, rsa_encoding(scheme)) {
+            (Self::Ecdsa(key), S::EcdsaSecp256r1Sha256, _)
+            | (Self::EcdsaP384(key), S::EcdsaSecp384r1Sha384, _) => {
                 let signature = key.sign(&random, message.bytes()).map_err(|_| Failure::Internal)?;
                 Signature::new(signature.as_ref()).ok_or(Failure::Internal)
             }
-            (Self::Rsa(key), Some(encoding)) => {
+            (Self::Ed25519(key), S::Ed25519, _) => {
+                let signature = key.try_sign(message.bytes()).map_err(|_| Failure::Internal)?;
+                Signature::new(signature.as_ref()).ok_or(Failure::Internal)
+            }
+            (Self::Rsa(key), _, Some(encoding)) => {
                 let mut room = [0; 512];
                 let place = room.get_mut(..key.public_modulus_len()).ok_or(Failure::Internal)?;
                 key.sign(encoding, &random, message.bytes(), place).map_err(|_| Failure::Internal)?;
@@ -167,15 +213,20 @@ impl Signer {
     }
 }
 
-/// The padding of an RSA scheme; `None` for ECDSA.
+fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, scalar: &[u8], point: &[u8]) -> Option<EcdsaKeyPair> {
+    EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, point).ok()
+}
+
+/// The padding of an RSA scheme.
 fn rsa_encoding(scheme: SignatureScheme) -> Option<&'static dyn RsaEncoding> {
+    use SignatureScheme as S;
     Some(match scheme {
-        SignatureScheme::EcdsaSecp256r1Sha256 => return None,
-        SignatureScheme::RsaPssRsaeSha256 => &RSA_PSS_SHA256,
-        SignatureScheme::RsaPssRsaeSha384 => &RSA_PSS_SHA384,
-        SignatureScheme::RsaPssRsaeSha512 => &RSA_PSS_SHA512,
-        SignatureScheme::RsaPkcs1Sha256 => &RSA_PKCS1_SHA256,
-        SignatureScheme::RsaPkcs1Sha384 => &RSA_PKCS1_SHA384,
-        SignatureScheme::RsaPkcs1Sha512 => &RSA_PKCS1_SHA512,
+        S::EcdsaSecp256r1Sha256 | S::EcdsaSecp384r1Sha384 | S::Ed25519 => return None,
+        S::RsaPssRsaeSha256 => &RSA_PSS_SHA256,
+        S::RsaPssRsaeSha384 => &RSA_PSS_SHA384,
+        S::RsaPssRsaeSha512 => &RSA_PSS_SHA512,
+        S::RsaPkcs1Sha256 => &RSA_PKCS1_SHA256,
+        S::RsaPkcs1Sha384 => &RSA_PKCS1_SHA384,
+        S::RsaPkcs1Sha512 => &RSA_PKCS1_SHA512,
     })
 }

@@ -1,6 +1,8 @@
 //! Public-key work as values: `Job` in, `Done` out, and the `Engine` between them.
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use crate::{PrivateShare, Secret, Share};
+
+use crate::Signature;
 
 /// Names the connection (and within it the operation) that asked; the engine returns it untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,15 +15,33 @@ pub enum Group {
     X25519,
     /// NIST P-256.
     Secp256r1,
+    /// NIST P-384.
+    Secp384r1,
+    /// ML-KEM-768 (FIPS 203) and X25519 together (draft-ietf-tls-ecdhe-mlkem section 4); of TLS 1.3 only.
+    ///
+    /// The client's share is an encapsulation key and its X25519 share, the answer a ciphertext and the
+    /// server's X25519 share, the secret that of ML-KEM and that of X25519.
+    X25519MlKem768,
 }
 
 impl Group {
+    /// All of them, in the order of our default preference: that of today's browsers.
+    pub const ALL: &[Self] = &[Self::X25519MlKem768, Self::X25519, Self::Secp256r1, Self::Secp384r1];
+
+    /// Whether it is the hybrid, which TLS 1.2 has not, and whose shares are long.
+    #[must_use]
+    pub const fn is_hybrid(self) -> bool {
+        matches!(self, Self::X25519MlKem768)
+    }
+
     /// The IANA code point.
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
             Self::X25519 => 0x001d,
             Self::Secp256r1 => 0x0017,
+            Self::Secp384r1 => 0x0018,
+            Self::X25519MlKem768 => 0x11ec,
         }
     }
 
@@ -31,25 +51,58 @@ impl Group {
         match code {
             0x001d => Some(Self::X25519),
             0x0017 => Some(Self::Secp256r1),
+            0x0018 => Some(Self::Secp384r1),
+            0x11ec => Some(Self::X25519MlKem768),
             _ => None,
         }
     }
 
-    /// Bytes of a public share on the wire: a u-coordinate, or an uncompressed point.
+    /// Bytes of what a client sends: a u-coordinate, an uncompressed point, or an encapsulation key and a
+    /// u-coordinate.
     #[must_use]
     pub const fn share_len(self) -> usize {
         match self {
             Self::X25519 => 32,
             Self::Secp256r1 => 65,
+            Self::Secp384r1 => 97,
+            Self::X25519MlKem768 => ENCAPSULATION_KEY + 32,
+        }
+    }
+
+    /// Bytes of what a server answers: of the hybrid, a ciphertext and a u-coordinate.
+    #[must_use]
+    pub const fn answer_len(self) -> usize {
+        match self {
+            Self::X25519MlKem768 => CIPHERTEXT + 32,
+            _ => self.share_len(),
+        }
+    }
+
+    /// Bytes of the private half of a pair; the hybrid has none, since servers encapsulate.
+    pub(crate) const fn scalar_len(self) -> usize {
+        match self {
+            Self::X25519 | Self::Secp256r1 => 32,
+            Self::Secp384r1 => 48,
+            Self::X25519MlKem768 => 0,
         }
     }
 }
+
+/// Bytes of an encapsulation key of ML-KEM-768 (FIPS 203 section 8, table 3).
+pub(crate) const ENCAPSULATION_KEY: usize = 1184;
+
+/// Bytes of a ciphertext of ML-KEM-768.
+pub(crate) const CIPHERTEXT: usize = 1088;
 
 /// How a handshake is signed (RFC 8446 section 4.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SignatureScheme {
     /// ECDSA on P-256 over SHA-256; the signature is DER.
     EcdsaSecp256r1Sha256,
+    /// ECDSA on P-384 over SHA-384; the signature is DER.
+    EcdsaSecp384r1Sha384,
+    /// Ed25519 (RFC 8032).
+    Ed25519,
     /// RSASSA-PSS with SHA-256, MGF1 of the same hash, salt as long as the hash.
     RsaPssRsaeSha256,
     /// RSASSA-PSS with SHA-384.
@@ -70,6 +123,8 @@ impl SignatureScheme {
     pub const fn code(self) -> u16 {
         match self {
             Self::EcdsaSecp256r1Sha256 => 0x0403,
+            Self::EcdsaSecp384r1Sha384 => 0x0503,
+            Self::Ed25519 => 0x0807,
             Self::RsaPssRsaeSha256 => 0x0804,
             Self::RsaPssRsaeSha384 => 0x0805,
             Self::RsaPssRsaeSha512 => 0x0806,
@@ -84,105 +139,19 @@ impl SignatureScheme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub u16);
 
-/// A public key share as it stands on the wire; of either side.
-#[derive(Clone, Copy)]
-pub struct Share {
-    bytes: [u8; 65],
-    len: u8,
-}
-
-impl Share {
-    /// The share in `bytes`; `None` when its length is not the group's.
-    #[must_use]
-    pub fn new(group: Group, bytes: &[u8]) -> Option<Self> {
-        let mut share = Self { bytes: [0; 65], len: u8::try_from(bytes.len()).ok()? };
-        if bytes.len() != group.share_len() {
-            return None;
-        }
-        share.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(share)
-    }
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// The bytes on the wire if they have the form of `group`; engines look no further at others.
-    #[must_use]
-    pub fn of(&self, group: Group) -> Option<&[u8]> {
-        let bytes = self.bytes();
-        // RFC 8446 section 4.2.8.2: `uint8 legacy_form = 4;`.
-        let form = match group {
-            Group::X25519 => true,
-            Group::Secp256r1 => bytes.first() == Some(&4),
-        };
-        (form && bytes.len() == group.share_len()).then_some(bytes)
-    }
-}
-
-/// The private half of an ephemeral key pair; wiped when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct PrivateShare {
-    #[zeroize(skip)]
-    group: Group,
-    bytes: [u8; 32],
-}
-
-impl PrivateShare {
-    /// The scalar `bytes` of `group`, in the group's own byte order.
-    #[must_use]
-    pub const fn new(group: Group, bytes: [u8; 32]) -> Self {
-        Self { group, bytes }
-    }
-
-    /// The group it belongs to.
-    #[must_use]
-    pub const fn group(&self) -> Group {
-        self.group
-    }
-
-    /// The scalar.
-    #[must_use]
-    pub const fn bytes(&self) -> &[u8; 32] {
-        &self.bytes
-    }
-}
-
-/// An agreed secret; wiped when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret {
-    bytes: [u8; 32],
-}
-
-impl Secret {
-    /// The secret in `bytes`.
-    #[must_use]
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self { bytes }
-    }
-
-    /// The secret.
-    #[must_use]
-    pub const fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 /// What is signed, before hashing: at most the 146 bytes of a TLS 1.3 CertificateVerify input or the
-/// 133 bytes of TLS 1.2 key exchange parameters.
+/// 165 bytes of TLS 1.2 key exchange parameters.
 #[derive(Clone, Copy)]
 pub struct Message {
-    bytes: [u8; 160],
+    bytes: [u8; 168],
     len: u8,
 }
 
 impl Message {
-    /// The concatenation of `parts`; `None` when it is over 160 bytes.
+    /// The concatenation of `parts`; `None` when it is over 168 bytes.
     #[must_use]
     pub fn new(parts: &[&[u8]]) -> Option<Self> {
-        let mut bytes = [0; 160];
+        let mut bytes = [0; 168];
         let mut len = 0;
         for part in parts {
             bytes.get_mut(len..len + part.len())?.copy_from_slice(part);
@@ -198,39 +167,16 @@ impl Message {
     }
 }
 
-/// A signature of at most 512 bytes (RSA-4096).
-#[derive(Clone, Copy)]
-pub struct Signature {
-    bytes: [u8; 512],
-    len: u16,
-}
-
-impl Signature {
-    /// The signature in `bytes`; `None` when it is over 512 bytes.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut signature = Self { bytes: [0; 512], len: u16::try_from(bytes.len()).ok()? };
-        signature.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(signature)
-    }
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
 /// One piece of public-key work.
 pub enum Job {
-    /// A fresh key pair and its agreement with `peer`: TLS 1.3.
+    /// A fresh key pair and its agreement with `peer`, or for the hybrid an encapsulation besides: TLS 1.3.
     Exchange {
         /// The group of both shares.
         group: Group,
         /// The peer's share.
         peer: Share,
     },
-    /// A fresh key pair: TLS 1.2, ServerKeyExchange.
+    /// A fresh key pair: TLS 1.2, ServerKeyExchange. Not of the hybrid.
     Generate {
         /// The group.
         group: Group,
@@ -254,7 +200,6 @@ pub enum Job {
 }
 
 /// The answer to a [`Job`].
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation a job; queues preallocate")]
 pub enum Done {
     /// To [`Job::Exchange`].
     Exchanged {
@@ -284,8 +229,11 @@ pub enum Done {
 /// Why a job has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The peer's share is not a point on the curve, or of low order (RFC 8446 sections 4.2.8.2, 7.4.2).
+    /// The peer's share is not a point on the curve, of low order (RFC 8446 sections 4.2.8.2, 7.4.2), or an
+    /// encapsulation key that does not stand its check (FIPS 203 section 7.2).
     InvalidShare,
+    /// The group has no such work: no pair of the hybrid is made here.
+    UnsuitableGroup,
     /// The key cannot sign with this scheme, or is not in the table.
     UnsuitableKey,
     /// The engine itself failed.

@@ -1,11 +1,13 @@
 //! Private keys of certificates: `PrivateKey`, read from PEM or DER, checked, wiped when dropped.
 //!
-//! PKCS#8 (RFC 5208), SEC1 (RFC 5915) and PKCS#1 (RFC 8017); ECDSA on P-256 and RSA of 2048 to 4096
-//! bits. Read once at start: this file allocates, and is no part of any path a peer reaches.
+//! PKCS#8 (RFC 5958), SEC1 (RFC 5915) and PKCS#1 (RFC 8017); ECDSA on P-256 and P-384, Ed25519 (RFC 8410), and
+//! RSA of 2048 to 4096 bits. Read once at start: this file allocates, and is no part of any path a peer reaches.
 
 use std::fmt;
 
 use aws_lc_rs::rsa::KeyPair as AwsRsa;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::DecodePrivateKey;
 use p256::SecretKey;
 use p256::pkcs8::der::asn1::{ContextSpecific, OctetStringRef};
 use p256::pkcs8::der::{Decode, Reader, SliceReader, TagNumber};
@@ -31,6 +33,12 @@ const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10
 /// `secp256r1` (RFC 5480 section 2.1.1.1).
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
+/// `secp384r1` (RFC 5480 section 2.1.1.1).
+const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+/// `id-Ed25519` (RFC 8410 section 3).
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
 /// `rsaEncryption` (RFC 3279 section 2.3.1).
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
@@ -41,10 +49,16 @@ pub struct PrivateKey {
     public: Vec<u8>,
 }
 
-/// What the engines expand into their own form; both halves wipe themselves.
+/// What the engines expand into their own form; all of it wipes itself.
 pub(crate) enum Material {
+    /// On P-256.
     Ecdsa(SecretKey),
-    Rsa { key: Box<RsaPrivateKey>, pkcs1: Zeroizing<Vec<u8>> },
+    EcdsaP384(p384::SecretKey),
+    Ed25519(Box<SigningKey>),
+    Rsa {
+        key: Box<RsaPrivateKey>,
+        pkcs1: Zeroizing<Vec<u8>>,
+    },
 }
 
 /// What kind of key it is.
@@ -52,6 +66,10 @@ pub(crate) enum Material {
 pub enum KeyKind {
     /// ECDSA on P-256.
     EcdsaP256,
+    /// ECDSA on P-384.
+    EcdsaP384,
+    /// Ed25519.
+    Ed25519,
     /// RSA.
     Rsa {
         /// Bits of the modulus.
@@ -63,7 +81,12 @@ impl KeyKind {
     /// Whether a key of this kind can sign with `scheme`.
     #[must_use]
     pub const fn signs(self, scheme: SignatureScheme) -> bool {
-        matches!(self, Self::EcdsaP256) == matches!(scheme, SignatureScheme::EcdsaSecp256r1Sha256)
+        match scheme {
+            SignatureScheme::EcdsaSecp256r1Sha256 => matches!(self, Self::EcdsaP256),
+            SignatureScheme::EcdsaSecp384r1Sha384 => matches!(self, Self::EcdsaP384),
+            SignatureScheme::Ed25519 => matches!(self, Self::Ed25519),
+            _ => matches!(self, Self::Rsa { .. }),
+        }
     }
 }
 
@@ -84,11 +107,13 @@ pub enum KeyError {
     /// The text is not PEM, or what it holds is not the DER of a private key.
     #[error("the private key cannot be read: it is neither PKCS#8, SEC1 nor PKCS#1")]
     Malformed,
-    /// Neither RSA nor ECDSA.
-    #[error("a private key of this algorithm is not supported: RSA or ECDSA P-256 is needed")]
+    /// Neither RSA, ECDSA nor Ed25519.
+    #[error("a private key of this algorithm is not supported: RSA, ECDSA or Ed25519 is needed")]
     UnsupportedAlgorithm,
-    /// An elliptic curve other than P-256.
-    #[error("a private key on this curve is not supported: P-256 (prime256v1) is needed")]
+    /// An elliptic curve other than P-256 and P-384.
+    #[error(
+        "a private key on this curve is not supported: P-256 (prime256v1) or P-384 (secp384r1) is needed"
+    )]
     UnsupportedCurve,
     /// RSA, too short.
     #[error("an RSA key of {0} bits is too short: 2048 to 4096 are needed")]
@@ -113,9 +138,9 @@ impl PrivateKey {
                 return Err(if is_encrypted(text) { KeyError::Encrypted } else { KeyError::Malformed });
             };
             let der = Zeroizing::new(der);
-            let read = match kind {
+            let read: fn(&[u8]) -> Result<Self, KeyError> = match kind {
                 SectionKind::PrivateKey => Self::from_pkcs8,
-                SectionKind::EcPrivateKey => Self::from_sec1,
+                SectionKind::EcPrivateKey => |der: &[u8]| Self::from_sec1(der, None),
                 SectionKind::RsaPrivateKey => Self::from_pkcs1,
                 _ => continue,
             };
@@ -131,7 +156,7 @@ impl PrivateKey {
     /// # Errors
     /// Any [`KeyError`] that is not about PEM sections; an encrypted key is [`KeyError::Malformed`].
     pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        let readers = [Self::from_pkcs8, Self::from_sec1, Self::from_pkcs1];
+        let readers = [Self::from_pkcs8, |der: &[u8]| Self::from_sec1(der, None), Self::from_pkcs1];
         let mut outcomes = readers.iter().map(|read| read(der));
         let recognised = outcomes.find(|outcome| !matches!(outcome, Err(KeyError::Malformed)));
         recognised.unwrap_or(Err(KeyError::Malformed))
@@ -142,6 +167,8 @@ impl PrivateKey {
     pub fn kind(&self) -> KeyKind {
         match &self.material {
             Material::Ecdsa(_) => KeyKind::EcdsaP256,
+            Material::EcdsaP384(_) => KeyKind::EcdsaP384,
+            Material::Ed25519(_) => KeyKind::Ed25519,
             Material::Rsa { key, .. } => {
                 KeyKind::Rsa { bits: u16::try_from(key.n().bits()).unwrap_or(u16::MAX) }
             }
@@ -160,23 +187,40 @@ impl PrivateKey {
         let inner = info.private_key.as_bytes();
         match info.algorithm.oid {
             RSA_ENCRYPTION => Self::from_pkcs1(inner),
-            EC_PUBLIC_KEY => match info.algorithm.parameters_oid() {
-                Ok(SECP256R1) => Self::from_sec1(inner),
-                Ok(_) => Err(KeyError::UnsupportedCurve),
-                Err(_) => Err(KeyError::Malformed),
-            },
+            EC_PUBLIC_KEY => {
+                let curve = info.algorithm.parameters_oid().map_err(|_| KeyError::Malformed)?;
+                Self::from_sec1(inner, Some(curve))
+            }
+            ED25519 => {
+                let key = SigningKey::from_pkcs8_der(der).map_err(|_| KeyError::Inconsistent)?;
+                let public = key.verifying_key().to_public_key_der().map_err(|_| KeyError::Inconsistent)?;
+                Ok(Self { material: Material::Ed25519(Box::new(key)), public: public.into_vec() })
+            }
             _ => Err(KeyError::UnsupportedAlgorithm),
         }
     }
 
-    fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
-        let curve = sec1_curve(der).map_err(|_| KeyError::Malformed)?;
-        if curve.is_some_and(|curve| curve != SECP256R1) {
-            return Err(KeyError::UnsupportedCurve);
+    /// `outer` is the curve that PKCS#8 names.
+    fn from_sec1(der: &[u8], outer: Option<ObjectIdentifier>) -> Result<Self, KeyError> {
+        let inner = sec1_curve(der).map_err(|_| KeyError::Malformed)?;
+        if outer.is_some() && inner.is_some() && outer != inner {
+            return Err(KeyError::Inconsistent);
         }
-        let key = SecretKey::from_sec1_der(der).map_err(|_| KeyError::Inconsistent)?;
-        let public = key.public_key().to_public_key_der().map_err(|_| KeyError::Inconsistent)?;
-        Ok(Self { material: Material::Ecdsa(key), public: public.into_vec() })
+        let (material, public) = match outer.or(inner) {
+            // Keys without a name have been P-256 at all times.
+            None | Some(SECP256R1) => {
+                let key = SecretKey::from_sec1_der(der).map_err(|_| KeyError::Inconsistent)?;
+                let public = key.public_key().to_public_key_der();
+                (Material::Ecdsa(key), public)
+            }
+            Some(SECP384R1) => {
+                let key = p384::SecretKey::from_sec1_der(der).map_err(|_| KeyError::Inconsistent)?;
+                let public = key.public_key().to_public_key_der();
+                (Material::EcdsaP384(key), public)
+            }
+            Some(_) => return Err(KeyError::UnsupportedCurve),
+        };
+        Ok(Self { material, public: public.map_err(|_| KeyError::Inconsistent)?.into_vec() })
     }
 
     fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {

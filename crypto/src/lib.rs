@@ -28,6 +28,8 @@ mod key;
 mod queue;
 mod random;
 mod rustcrypto;
+mod share;
+mod signature;
 mod verify;
 
 pub use aead::{
@@ -41,13 +43,12 @@ pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{
     Digest, Hash, HmacKey, Label, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12,
 };
-pub use job::{
-    Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, Signature,
-    SignatureScheme, Token,
-};
+pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, SignatureScheme, Token};
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;
 pub use rustcrypto::RustCrypto;
+pub use share::{PrivateShare, Secret, Share, ShareError, SharePool};
+pub use signature::Signature;
 pub use verify::verify;
 
 #[cfg(test)]

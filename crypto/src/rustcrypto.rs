@@ -1,11 +1,12 @@
 //! The engine over the RustCrypto crates: `RustCrypto`, portable, and the oracle in tests.
 //!
-//! What they promise: `x25519-dalek` and `p256` are constant time by construction (`p256` is not
-//! audited), and nothing on these paths allocates. `rsa` is not constant time (RUSTSEC-2023-0071): its
+//! What they promise: `x25519-dalek`, `ed25519-dalek`, `p256`, `p384` and `ml-kem` are constant time by
+//! construction (the last three are not audited), and nothing on these paths allocates. `rsa` is not constant time (RUSTSEC-2023-0071): its
 //! private operations are blinded here, it checks each signature with the public exponent before it
 //! leaves, and it allocates for each big number. Where RSA keys sign for strangers, take `awslc`.
 
-use p256::ecdsa::signature::RandomizedSigner;
+use ml_kem::{Encapsulate, MlKem768};
+use p256::ecdsa::signature::{RandomizedSigner, Signer as _};
 use p256::ecdsa::{self, SigningKey};
 use p256::elliptic_curve::Generate;
 use p256::elliptic_curve::sec1::ToSec1Point;
@@ -15,6 +16,7 @@ use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x25519_dalek::StaticSecret;
 
+use crate::job::ENCAPSULATION_KEY;
 use crate::key::Material;
 use crate::queue::Queue;
 use crate::{
@@ -30,7 +32,10 @@ pub struct RustCrypto<R> {
 }
 
 enum Signer {
+    /// On P-256.
     Ecdsa(SigningKey),
+    EcdsaP384(p384::ecdsa::SigningKey),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
     Rsa(Box<RsaPrivateKey>),
 }
 
@@ -39,8 +44,11 @@ impl<R: CryptoRng> RustCrypto<R> {
     /// from `rng`.
     #[must_use]
     pub fn new(keys: &[PrivateKey], capacity: usize, rng: R) -> Self {
+        Signature::reserve();
         let keys = keys.iter().map(|key| match &key.material {
             Material::Ecdsa(key) => Signer::Ecdsa(SigningKey::from(key)),
+            Material::EcdsaP384(key) => Signer::EcdsaP384(p384::ecdsa::SigningKey::from(key)),
+            Material::Ed25519(key) => Signer::Ed25519(key.clone()),
             Material::Rsa { key, .. } => Signer::Rsa(key.clone()),
         });
         Self { keys: keys.collect(), queue: Queue::new(capacity), rng }
@@ -70,8 +78,9 @@ impl<R: CryptoRng> Engine for RustCrypto<R> {
     }
 }
 
-fn work(keys: &[Signer], rng: &mut impl CryptoRng, job: &Job) -> Result<Done, Failure> {
+fn work(keys: &[Signer], rng: &mut impl CryptoRng, job: &mut Job) -> Result<Done, Failure> {
     match job {
+        Job::Exchange { group: Group::X25519MlKem768, peer } => exchange_hybrid(peer, rng),
         Job::Exchange { group, peer } => {
             let (private, share) = generate(*group, rng)?;
             Ok(Done::Exchanged { share, secret: agree(&private, peer)? })
@@ -98,28 +107,59 @@ fn generate(group: Group, rng: &mut impl CryptoRng) -> Result<(PrivateShare, Sha
         Group::Secp256r1 => {
             let key = SecretKey::generate_from_rng(rng);
             let point = key.public_key().to_sec1_point(false);
-            (PrivateShare::new(group, key.to_bytes().into()), Share::new(group, point.as_bytes()))
+            let scalar: [u8; 32] = key.to_bytes().into();
+            (PrivateShare::new(group, scalar), Share::new(group, point.as_bytes()))
         }
+        Group::Secp384r1 => {
+            let key = p384::SecretKey::generate_from_rng(rng);
+            let point = key.public_key().to_sec1_point(false);
+            let scalar: [u8; 48] = key.to_bytes().into();
+            (PrivateShare::new(group, scalar), Share::new(group, point.as_bytes()))
+        }
+        Group::X25519MlKem768 => return Err(Failure::UnsuitableGroup),
     };
     Ok((private, share.ok_or(Failure::Internal)?))
 }
 
 fn agree(private: &PrivateShare, peer: &Share) -> Result<Secret, Failure> {
+    let bytes = private.bytes();
     let peer = peer.of(private.group()).ok_or(Failure::InvalidShare)?;
     match private.group() {
         Group::X25519 => {
             let peer: [u8; 32] = peer.try_into().map_err(|_| Failure::InvalidShare)?;
-            let secret = StaticSecret::from(*private.bytes()).diffie_hellman(&peer.into());
+            let key = StaticSecret::from(<[u8; 32]>::try_from(bytes).map_err(|_| Failure::Internal)?);
+            let secret = key.diffie_hellman(&peer.into());
             // RFC 8446 section 7.4.2: "check whether the computed Diffie-Hellman shared secret is the
             // all-zero value and abort if so".
             secret.was_contributory().then(|| Secret::new(secret.to_bytes())).ok_or(Failure::InvalidShare)
         }
         Group::Secp256r1 => {
             let peer = PublicKey::from_sec1_bytes(peer).map_err(|_| Failure::InvalidShare)?;
-            let key = SecretKey::from_slice(private.bytes()).map_err(|_| Failure::Internal)?;
-            Ok(Secret::new((*key.diffie_hellman(&peer).raw_secret_bytes()).into()))
+            let key = SecretKey::from_slice(bytes).map_err(|_| Failure::Internal)?;
+            Secret::of::<32>(key.diffie_hellman(&peer).raw_secret_bytes()).ok_or(Failure::Internal)
         }
+        Group::Secp384r1 => {
+            let peer = p384::PublicKey::from_sec1_bytes(peer).map_err(|_| Failure::InvalidShare)?;
+            let key = p384::SecretKey::from_slice(bytes).map_err(|_| Failure::Internal)?;
+            Secret::of::<48>(key.diffie_hellman(&peer).raw_secret_bytes()).ok_or(Failure::Internal)
+        }
+        Group::X25519MlKem768 => Err(Failure::UnsuitableGroup),
     }
+}
+
+/// `ml-kem` makes the modulus check of encapsulation keys (FIPS 203 section 7.2).
+fn exchange_hybrid(peer: &mut Share, rng: &mut impl CryptoRng) -> Result<Done, Failure> {
+    let bytes = peer.of(Group::X25519MlKem768).ok_or(Failure::InvalidShare)?;
+    let (key, point) = bytes.split_at(ENCAPSULATION_KEY);
+    let point = Share::new(Group::X25519, point).ok_or(Failure::InvalidShare)?;
+    let (private, public) = generate(Group::X25519, rng)?;
+    let agreed = agree(&private, &point)?;
+    let key = key.try_into().map_err(|_| Failure::InvalidShare)?;
+    let key = ml_kem::EncapsulationKey::<MlKem768>::new(key).map_err(|_| Failure::InvalidShare)?;
+    let (ciphertext, shared) = key.encapsulate_with_rng(rng);
+    let secret = Secret::hybrid(&shared, agreed.bytes()).ok_or(Failure::Internal)?;
+    let share = peer.answer(&[&ciphertext, public.bytes()]).ok_or(Failure::Internal)?;
+    Ok(Done::Exchanged { share, secret })
 }
 
 impl Signer {
@@ -136,6 +176,13 @@ impl Signer {
                 // RFC 6979 section 3.6: the nonce from key and hash, with randomness added.
                 let signature: ecdsa::DerSignature = key.sign_with_rng(rng, text);
                 Signature::new(signature.as_bytes()).ok_or(Failure::Internal)
+            }
+            (Self::EcdsaP384(key), S::EcdsaSecp384r1Sha384) => {
+                let signature: p384::ecdsa::DerSignature = key.sign_with_rng(rng, text);
+                Signature::new(signature.as_bytes()).ok_or(Failure::Internal)
+            }
+            (Self::Ed25519(key), S::Ed25519) => {
+                Signature::new(&key.sign(text).to_bytes()).ok_or(Failure::Internal)
             }
             (Self::Rsa(key), S::RsaPssRsaeSha256) => {
                 sign_rsa(key, Pss::new_blinded::<rsa::sha2::Sha256>(), &Sha256::digest(text), rng)

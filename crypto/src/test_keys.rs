@@ -26,8 +26,11 @@ pub(crate) static P256_SEC1_ENCRYPTED: Text =
 pub(crate) static P384_PKCS8: Text =
     Text::new(|| openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384", b""));
 pub(crate) static P384_SEC1: Text = Text::new(|| openssl("pkey -traditional", &P384_PKCS8));
+pub(crate) static P384_PUBLIC: Text = Text::new(|| openssl("pkey -pubout", &P384_PKCS8));
 pub(crate) static K256_SEC1: Text = Text::new(|| openssl("ecparam -name secp256k1 -genkey -noout", b""));
 pub(crate) static ED25519_PKCS8: Text = Text::new(|| openssl("genpkey -algorithm ED25519", b""));
+pub(crate) static ED25519_PUBLIC: Text = Text::new(|| openssl("pkey -pubout", &ED25519_PKCS8));
+pub(crate) static ED448_PKCS8: Text = Text::new(|| openssl("genpkey -algorithm ED448", b""));
 
 pub(crate) static RSA_1024_PKCS8: Text =
     Text::new(|| openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024", b""));

@@ -1,9 +1,9 @@
 //! The engines against each other, through the trait alone.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, VerificationAlgorithm,
 };
 use hex_literal::hex;
 use p256::ecdsa::signature::Verifier;
@@ -16,9 +16,15 @@ use rsa::{Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::*;
-use crate::test_keys::{P256_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8};
+use crate::test_keys::{ED25519_PKCS8, P256_SEC1, P384_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8};
 
-const GROUPS: [Group; 2] = [Group::X25519, Group::Secp256r1];
+mod hybrid;
+
+/// Those of which there are pairs.
+const GROUPS: [Group; 3] = [Group::X25519, Group::Secp256r1, Group::Secp384r1];
+
+const CURVE_SCHEMES: [SignatureScheme; 3] =
+    [SignatureScheme::EcdsaSecp256r1Sha256, SignatureScheme::EcdsaSecp384r1Sha384, SignatureScheme::Ed25519];
 
 const RSA_SCHEMES: [SignatureScheme; 6] = [
     SignatureScheme::RsaPssRsaeSha256,
@@ -29,9 +35,9 @@ const RSA_SCHEMES: [SignatureScheme; 6] = [
     SignatureScheme::RsaPkcs1Sha512,
 ];
 
-/// ECDSA P-256, RSA 2048, 3072 and 4096, as key 0 to 3.
+/// ECDSA P-256, RSA 2048, 3072 and 4096, ECDSA P-384 and Ed25519, as key 0 to 5.
 fn keys() -> Vec<PrivateKey> {
-    let texts = [&P256_SEC1, &RSA_2048_PKCS1, &RSA_3072_PKCS8, &RSA_4096_PKCS8];
+    let texts = [&P256_SEC1, &RSA_2048_PKCS1, &RSA_3072_PKCS8, &RSA_4096_PKCS8, &P384_SEC1, &ED25519_PKCS8];
     texts.iter().map(|text| PrivateKey::from_pem(text).unwrap()).collect()
 }
 
@@ -39,7 +45,8 @@ fn keys() -> Vec<PrivateKey> {
 fn engines(seed: u64) -> [Box<dyn Engine>; 3] {
     let keys = keys();
     let rng = ChaCha20Rng::seed_from_u64(seed);
-    let batch = Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), 1).expect("AVX-512 IFMA");
+    let batch =
+        Batch::with_random(&keys, 8, ChaCha20Rng::seed_from_u64(!seed), Some(1)).expect("AVX-512 IFMA");
     [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng)), Box::new(batch)]
 }
 
@@ -59,16 +66,16 @@ fn generate(engine: &mut dyn Engine, group: Group) -> (PrivateShare, Share) {
     (private, share)
 }
 
-fn agree(engine: &mut dyn Engine, private: PrivateShare, peer: Share) -> Result<Secret, Failure> {
-    match ask(engine, Job::Agree { private, peer }) {
+fn agree(engine: &mut dyn Engine, private: PrivateShare, peer: &Share) -> Result<Secret, Failure> {
+    match ask(engine, Job::Agree { private, peer: peer.try_clone().unwrap() }) {
         Done::Agreed { secret } => Ok(secret),
         Done::Failed(failure) => Err(failure),
         _ => panic!("another answer"),
     }
 }
 
-fn exchange(engine: &mut dyn Engine, group: Group, peer: Share) -> Result<(Share, Secret), Failure> {
-    match ask(engine, Job::Exchange { group, peer }) {
+fn exchange(engine: &mut dyn Engine, group: Group, peer: &Share) -> Result<(Share, Secret), Failure> {
+    match ask(engine, Job::Exchange { group, peer: peer.try_clone().unwrap() }) {
         Done::Exchanged { share, secret } => Ok((share, secret)),
         Done::Failed(failure) => Err(failure),
         _ => panic!("another answer"),
@@ -105,13 +112,13 @@ fn both_sides_of_every_pair_of_engines_agree() {
             let (ours, our_share) = generate(one, group);
             let (theirs, their_share) = generate(other, group);
             assert_ne!(our_share.bytes(), their_share.bytes());
-            let secret = agree(one, ours.clone(), their_share).unwrap();
-            assert_eq!(secret.bytes(), agree(other, theirs, our_share).unwrap().bytes());
+            let secret = agree(one, ours.clone(), &their_share).unwrap();
+            assert_eq!(secret.bytes(), agree(other, theirs, &our_share).unwrap().bytes());
             // A pair made by one engine is as good in the hands of the other.
-            assert_eq!(secret.bytes(), agree(other, ours.clone(), their_share).unwrap().bytes());
+            assert_eq!(secret.bytes(), agree(other, ours.clone(), &their_share).unwrap().bytes());
 
-            let (share, secret) = exchange(other, group, our_share).unwrap();
-            assert_eq!(secret.bytes(), agree(one, ours, share).unwrap().bytes());
+            let (share, secret) = exchange(other, group, &our_share).unwrap();
+            assert_eq!(secret.bytes(), agree(one, ours, &share).unwrap().bytes());
         }
     }
 }
@@ -125,7 +132,7 @@ fn x25519_of_rfc_7748() {
     for mut engine in engines(1) {
         let private = PrivateShare::new(Group::X25519, alice);
         let peer = Share::new(Group::X25519, &bob).unwrap();
-        assert_eq!(agree(&mut *engine, private, peer).unwrap().bytes(), secret);
+        assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
     }
 }
 
@@ -142,7 +149,32 @@ fn p256_of_rfc_5903() {
     for mut engine in engines(1) {
         let private = PrivateShare::new(Group::Secp256r1, ours);
         let peer = Share::new(Group::Secp256r1, &theirs).unwrap();
-        assert_eq!(agree(&mut *engine, private, peer).unwrap().bytes(), secret);
+        assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
+    }
+}
+
+/// RFC 5903 section 8.2: a Diffie-Hellman exchange on P-384.
+#[test]
+fn p384_of_rfc_5903() {
+    let ours = hex!(
+        "099f3c7034d4a2c699884d73a375a67f7624ef7c6b3c0f160647b67414dce655"
+        "e35b538041e649ee3faef896783ab194"
+    );
+    let theirs = hex!(
+        "04"
+        "e558dbef53eecde3d3fccfc1aea08a89a987475d12fd950d83cfa41732bc509d"
+        "0d1ac43a0336def96fda41d0774a3571"
+        "dcfbec7aacf3196472169e838430367f66eebe3c6e70c416dd5f0c68759dd1ff"
+        "f83fa40142209dff5eaad96db9e6386c"
+    );
+    let secret = hex!(
+        "11187331c279962d93d604243fd592cb9d0a926f422e47187521287e7156c5c4"
+        "d603135569b9e9d09cf5d4a270f59746"
+    );
+    for mut engine in engines(1) {
+        let private = PrivateShare::new(Group::Secp384r1, ours);
+        let peer = Share::new(Group::Secp384r1, &theirs).unwrap();
+        assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
     }
 }
 
@@ -154,19 +186,19 @@ fn a_secret_keeps_its_leading_zeros() {
         let (_, peer) = generate(&mut *rustcrypto, group);
         let (private, secret) = std::iter::repeat_with(|| {
             let (private, _) = generate(&mut *rustcrypto, group);
-            let secret = agree(&mut *rustcrypto, private.clone(), peer).unwrap();
+            let secret = agree(&mut *rustcrypto, private.clone(), &peer).unwrap();
             (private, secret)
         })
         .take(5000)
         .find(|(_, secret)| secret.bytes()[0] == 0)
         .unwrap();
-        assert_eq!(agree(&mut *awslc, private.clone(), peer).unwrap().bytes(), secret.bytes());
-        assert_eq!(agree(&mut *batch, private, peer).unwrap().bytes(), secret.bytes());
-        assert_eq!(secret.bytes().len(), 32);
+        assert_eq!(agree(&mut *awslc, private.clone(), &peer).unwrap().bytes(), secret.bytes());
+        assert_eq!(agree(&mut *batch, private, &peer).unwrap().bytes(), secret.bytes());
+        assert_eq!(secret.bytes().len(), if group == Group::Secp384r1 { 48 } else { 32 });
     }
 }
 
-fn assert_share_refused(group: Group, share: Share) {
+fn assert_share_refused(group: Group, share: &Share) {
     for mut engine in engines(2) {
         let (private, _) = generate(&mut *engine, group);
         let name = engine.name();
@@ -194,48 +226,53 @@ fn x25519_shares_of_low_order_are_refused() {
         hex!("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
     ];
     for mut share in shares {
-        assert_share_refused(Group::X25519, Share::new(Group::X25519, &share).unwrap());
+        assert_share_refused(Group::X25519, &Share::new(Group::X25519, &share).unwrap());
         share[31] |= 0x80;
-        assert_share_refused(Group::X25519, Share::new(Group::X25519, &share).unwrap());
+        assert_share_refused(Group::X25519, &Share::new(Group::X25519, &share).unwrap());
     }
 }
 
 #[test]
 fn points_off_the_curve_are_refused() {
-    // The field's prime; a coordinate is below it.
-    const PRIME: [u8; 32] = hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
-    type Change = dyn Fn(&mut [u8]);
+    // The fields' primes; a coordinate is below its own.
+    const P256: &[u8] = &hex!("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
+    const P384: &[u8] = &hex!(
+        "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
+        "ffffffff0000000000000000ffffffff"
+    );
+    type Change<'a> = dyn Fn(&mut [u8]) + 'a;
 
-    let group = Group::Secp256r1;
-    let [mut awslc, ..] = engines(3);
-    let (_, good) = generate(&mut *awslc, group);
-    let with = |change: &dyn Fn(&mut [u8])| {
-        let mut bytes = good.bytes().to_vec();
-        change(&mut bytes);
-        Share::new(group, &bytes).unwrap()
-    };
-    let cases: [&Change; 9] = [
-        &|bytes| bytes[64] ^= 1,
-        &|bytes| bytes[1] ^= 0x80,
-        &|bytes| bytes[1..].fill(0),
-        &|bytes| bytes.fill(0),
-        &|bytes| bytes[1..].fill(0xff),
-        &|bytes| bytes[1..33].copy_from_slice(&PRIME),
-        &|bytes| bytes[33..].copy_from_slice(&PRIME),
-        &|bytes| bytes[0] = 6 | (bytes[64] & 1),
-        &|bytes| bytes[0] = 2,
-    ];
-    for change in cases {
-        assert_share_refused(group, with(change));
+    for (group, prime) in [(Group::Secp256r1, P256), (Group::Secp384r1, P384)] {
+        let [mut awslc, ..] = engines(3);
+        let (_, good) = generate(&mut *awslc, group);
+        let (len, last) = (prime.len(), 2 * prime.len());
+        let cases: [&Change<'_>; 9] = [
+            &|bytes| bytes[last] ^= 1,
+            &|bytes| bytes[1] ^= 0x80,
+            &|bytes| bytes[1..].fill(0),
+            &|bytes| bytes.fill(0),
+            &|bytes| bytes[1..].fill(0xff),
+            &|bytes| bytes[1..=len].copy_from_slice(prime),
+            &|bytes| bytes[1 + len..].copy_from_slice(prime),
+            &|bytes| bytes[0] = 6 | (bytes[last] & 1),
+            &|bytes| bytes[0] = 2,
+        ];
+        for change in cases {
+            let mut bytes = good.bytes().to_vec();
+            change(&mut bytes);
+            assert_share_refused(group, &Share::new(group, &bytes).unwrap());
+        }
     }
 }
 
 #[test]
 fn a_share_of_the_other_group_is_refused() {
-    for (group, other) in [(Group::X25519, Group::Secp256r1), (Group::Secp256r1, Group::X25519)] {
+    for (group, other) in GROUPS.into_iter().flat_map(|group| GROUPS.map(|other| (group, other))) {
         let [mut awslc, ..] = engines(4);
         let (_, share) = generate(&mut *awslc, other);
-        assert_share_refused(group, share);
+        if group != other {
+            assert_share_refused(group, &share);
+        }
     }
 }
 
@@ -243,6 +280,8 @@ fn a_share_of_the_other_group_is_refused() {
 fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
     let algorithm: &'static dyn VerificationAlgorithm = match scheme {
         SignatureScheme::EcdsaSecp256r1Sha256 => &ECDSA_P256_SHA256_ASN1,
+        SignatureScheme::EcdsaSecp384r1Sha384 => &ECDSA_P384_SHA384_ASN1,
+        SignatureScheme::Ed25519 => &ED25519,
         SignatureScheme::RsaPssRsaeSha256 => &RSA_PSS_2048_8192_SHA256,
         SignatureScheme::RsaPssRsaeSha384 => &RSA_PSS_2048_8192_SHA384,
         SignatureScheme::RsaPssRsaeSha512 => &RSA_PSS_2048_8192_SHA512,
@@ -253,35 +292,50 @@ fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u
     let public = key.public_key_der();
     let awslc = aws_lc_rs::signature::UnparsedPublicKey::new(algorithm, public).verify(text, signature);
 
-    let rustcrypto = if scheme == SignatureScheme::EcdsaSecp256r1Sha256 {
-        let public = p256::ecdsa::VerifyingKey::from_public_key_der(public).unwrap();
-        p256::ecdsa::DerSignature::from_bytes(signature)
-            .is_ok_and(|signature| public.verify(text, &signature).is_ok())
-    } else {
-        let public = RsaPublicKey::from_public_key_der(public).unwrap();
-        let (h256, h384, h512) = (Sha256::digest(text), Sha384::digest(text), Sha512::digest(text));
-        match scheme {
-            // The salt is as long as the hash, which `Pss::new` demands.
-            SignatureScheme::RsaPssRsaeSha256 => {
-                Pss::new::<rsa::sha2::Sha256>().verify(&public, &h256, signature)
-            }
-            SignatureScheme::RsaPssRsaeSha384 => {
-                Pss::new::<rsa::sha2::Sha384>().verify(&public, &h384, signature)
-            }
-            SignatureScheme::RsaPssRsaeSha512 => {
-                Pss::new::<rsa::sha2::Sha512>().verify(&public, &h512, signature)
-            }
-            SignatureScheme::RsaPkcs1Sha256 => {
-                Pkcs1v15Sign::new::<rsa::sha2::Sha256>().verify(&public, &h256, signature)
-            }
-            SignatureScheme::RsaPkcs1Sha384 => {
-                Pkcs1v15Sign::new::<rsa::sha2::Sha384>().verify(&public, &h384, signature)
-            }
-            _ => Pkcs1v15Sign::new::<rsa::sha2::Sha512>().verify(&public, &h512, signature),
+    let rustcrypto = match scheme {
+        SignatureScheme::EcdsaSecp256r1Sha256 => {
+            let public = p256::ecdsa::VerifyingKey::from_public_key_der(public).unwrap();
+            p256::ecdsa::DerSignature::from_bytes(signature)
+                .is_ok_and(|signature| public.verify(text, &signature).is_ok())
         }
-        .is_ok()
+        SignatureScheme::EcdsaSecp384r1Sha384 => {
+            let public = p384::ecdsa::VerifyingKey::from_public_key_der(public).unwrap();
+            p384::ecdsa::DerSignature::from_bytes(signature)
+                .is_ok_and(|signature| public.verify(text, &signature).is_ok())
+        }
+        SignatureScheme::Ed25519 => {
+            let public = ed25519_dalek::VerifyingKey::from_public_key_der(public).unwrap();
+            ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| public.verify_strict(text, &signature).is_ok())
+        }
+        _ => verify_rsa(public, scheme, text, signature),
     };
     [awslc.is_ok(), rustcrypto]
+}
+
+fn verify_rsa(public: &[u8], scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> bool {
+    let public = RsaPublicKey::from_public_key_der(public).unwrap();
+    let (h256, h384, h512) = (Sha256::digest(text), Sha384::digest(text), Sha512::digest(text));
+    match scheme {
+        // The salt is as long as the hash, which `Pss::new` demands.
+        SignatureScheme::RsaPssRsaeSha256 => {
+            Pss::new::<rsa::sha2::Sha256>().verify(&public, &h256, signature)
+        }
+        SignatureScheme::RsaPssRsaeSha384 => {
+            Pss::new::<rsa::sha2::Sha384>().verify(&public, &h384, signature)
+        }
+        SignatureScheme::RsaPssRsaeSha512 => {
+            Pss::new::<rsa::sha2::Sha512>().verify(&public, &h512, signature)
+        }
+        SignatureScheme::RsaPkcs1Sha256 => {
+            Pkcs1v15Sign::new::<rsa::sha2::Sha256>().verify(&public, &h256, signature)
+        }
+        SignatureScheme::RsaPkcs1Sha384 => {
+            Pkcs1v15Sign::new::<rsa::sha2::Sha384>().verify(&public, &h384, signature)
+        }
+        _ => Pkcs1v15Sign::new::<rsa::sha2::Sha512>().verify(&public, &h512, signature),
+    }
+    .is_ok()
 }
 
 #[test]
@@ -292,9 +346,12 @@ fn every_signature_holds_for_both_libraries() {
         for case in 0..20 {
             let mut text = vec![0; case * 8];
             rng.fill_bytes(&mut text);
-            let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
-            let signature = sign(&mut *engine, 0, scheme, &text).unwrap();
-            assert_eq!(verify(&keys[0], scheme, &text, signature.bytes()), [true; 2]);
+            for (key, scheme) in [0, 4, 5].into_iter().zip(CURVE_SCHEMES) {
+                let signature = sign(&mut *engine, key, scheme, &text).unwrap();
+                let key = &keys[usize::from(key)];
+                assert_eq!(verify(key, scheme, &text, signature.bytes()), [true; 2]);
+                assert_eq!(verify(key, scheme, b"another", signature.bytes()), [false; 2]);
+            }
         }
         for scheme in RSA_SCHEMES {
             for key in 1..4 {
@@ -310,7 +367,7 @@ fn every_signature_holds_for_both_libraries() {
     }
 }
 
-/// PKCS #1 v1.5 has no randomness: all engines give the same bytes. PSS and ECDSA never repeat.
+/// PKCS #1 v1.5 and Ed25519 have no randomness: all engines give the same bytes. PSS and ECDSA never repeat.
 #[test]
 fn signatures_are_deterministic_where_the_scheme_is() {
     let [mut awslc, mut rustcrypto, mut batch] = engines(6);
@@ -322,10 +379,15 @@ fn signatures_are_deterministic_where_the_scheme_is() {
             assert_eq!(first.bytes() == second.bytes(), deterministic, "{scheme:?}");
         }
     }
+    let first = sign(&mut *awslc, 5, SignatureScheme::Ed25519, b"text").unwrap();
+    for engine in [&mut rustcrypto, &mut batch] {
+        assert_eq!(first.bytes(), sign(&mut **engine, 5, SignatureScheme::Ed25519, b"text").unwrap().bytes());
+    }
     for mut engine in engines(6) {
-        let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
-        let mut sign = || sign(&mut *engine, 0, scheme, b"text").unwrap().bytes().to_vec();
-        assert_ne!(sign(), sign());
+        for (key, scheme) in [0, 4].into_iter().zip(CURVE_SCHEMES) {
+            let mut sign = || sign(&mut *engine, key, scheme, b"text").unwrap().bytes().to_vec();
+            assert_ne!(sign(), sign());
+        }
     }
 }
 
@@ -333,14 +395,14 @@ fn signatures_are_deterministic_where_the_scheme_is() {
 fn a_key_signs_only_with_its_own_schemes() {
     let keys = keys();
     for mut engine in engines(7) {
-        for scheme in RSA_SCHEMES.into_iter().chain([SignatureScheme::EcdsaSecp256r1Sha256]) {
-            for key in 0..3 {
+        for scheme in RSA_SCHEMES.into_iter().chain(CURVE_SCHEMES) {
+            for key in 0..6 {
                 let outcome = sign(&mut *engine, key, scheme, b"text");
                 let expected =
                     (!keys[usize::from(key)].kind().signs(scheme)).then_some(Failure::UnsuitableKey);
                 assert_eq!(outcome.err(), expected);
             }
-            for key in [4, u16::MAX] {
+            for key in [6, u16::MAX] {
                 assert_eq!(sign(&mut *engine, key, scheme, b"").err(), Some(Failure::UnsuitableKey));
             }
         }
@@ -354,8 +416,9 @@ fn a_full_engine_gives_the_job_back() {
             assert!(engine.submit(Token(token), Job::Generate { group: Group::X25519 }).is_ok());
         }
         let (_, peer) = generate(&mut *engines(9)[0], Group::X25519);
-        let back = engine.submit(Token(8), Job::Exchange { group: Group::X25519, peer }).unwrap_err();
-        assert!(matches!(back, Job::Exchange { peer: same, .. } if same.bytes() == peer.bytes()));
+        let job = Job::Exchange { group: Group::X25519, peer: peer.try_clone().unwrap() };
+        let back = engine.submit(Token(8), job).unwrap_err();
+        assert!(matches!(&back, Job::Exchange { peer: same, .. } if same.bytes() == peer.bytes()));
         engine.run();
         assert_eq!(engine.in_flight(), 8);
         assert!(matches!(engine.completed(), Some((Token(0), Done::Generated { .. }))));

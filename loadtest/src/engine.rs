@@ -182,7 +182,7 @@ fn window(
     let (began, mut done) = (clock.cycles(), 0_u64);
     loop {
         for number in 0..filled {
-            let job = job(operation, &private, share, number)?;
+            let job = job(operation, &private, &share, number)?;
             engine.submit(Token(number.into()), job).map_err(|_| miette!("{} is full", engine.name()))?;
         }
         while engine.in_flight() > 0 {
@@ -210,11 +210,12 @@ fn pair(engine: &mut dyn Engine, group: Group) -> miette::Result<(PrivateShare, 
     }
 }
 
-fn job(operation: Operation, private: &PrivateShare, peer: Share, number: u16) -> miette::Result<Job> {
+fn job(operation: Operation, private: &PrivateShare, peer: &Share, number: u16) -> miette::Result<Job> {
+    let peer = || peer.try_clone().ok_or_else(|| miette!("no room for a key share"));
     Ok(match operation {
-        Operation::Exchange(group) => Job::Exchange { group, peer },
+        Operation::Exchange(group) => Job::Exchange { group, peer: peer()? },
         Operation::Generate(group) => Job::Generate { group },
-        Operation::Agree(_) => Job::Agree { private: private.clone(), peer },
+        Operation::Agree(_) => Job::Agree { private: private.clone(), peer: peer()? },
         Operation::Sign(key, scheme) => {
             // As long as what TLS 1.3 signs (RFC 8446 section 4.4.3).
             let text = [u8::try_from(number).unwrap_or(u8::MAX); 130];

@@ -13,7 +13,7 @@ use crate::names::Names;
 use crate::suite::{Suite, Version};
 
 /// The most bytes of a Certificate message: with the rest of its flight it fits one segment.
-pub const MAX_CERTIFICATE_MESSAGE: usize = 15_000;
+pub const MAX_CERTIFICATE_MESSAGE: usize = 14_000;
 
 /// The records that one key of TLS protects before it is replaced (1.3) or the connection closed (1.2):
 /// below the 2^24.5 full records of RFC 8446 section 5.5.
@@ -22,8 +22,8 @@ pub const DEFAULT_KEY_LIMIT: u64 = 1 << 24;
 /// A certificate as the control plane read it.
 #[derive(Clone, Debug)]
 pub struct CertificateEntry {
-    /// DER, leaf first. The leaf's key is on P-256 or RSA of 2048 to 4096 bits; its names are those of
-    /// subjectAltName.
+    /// DER, leaf first. The leaf's key is on P-256 or P-384, of Ed25519, or RSA of 2048 to 4096 bits; its names
+    /// are those of subjectAltName.
     pub chain: Vec<Vec<u8>>,
     /// The leaf's private key in the engine's table.
     pub key: KeyId,
@@ -36,7 +36,8 @@ pub struct Options {
     pub versions: Vec<Version>,
     /// Cipher suites of all versions, most preferred first. The server's preference decides.
     pub suites: Vec<Suite>,
-    /// Groups, most preferred first; a group that the client sent a share for goes before another.
+    /// Groups, most preferred first; a group that the client sent a share for goes before another. TLS 1.2
+    /// passes over the hybrid.
     pub groups: Vec<Group>,
     /// Application protocols, most preferred first; empty ignores the client's offer.
     pub alpn: Vec<Vec<u8>>,
@@ -49,7 +50,7 @@ impl Default for Options {
         Self {
             versions: vec![Version::Tls13, Version::Tls12],
             suites: Suite::ALL.to_vec(),
-            groups: vec![Group::X25519, Group::Secp256r1],
+            groups: Group::ALL.to_vec(),
             alpn: Vec::new(),
             key_limit: DEFAULT_KEY_LIMIT,
         }
@@ -65,13 +66,13 @@ pub enum ConfigError {
     TooManyCertificates,
     /// The chain is empty, or its leaf is not a certificate.
     BadCertificate(usize),
-    /// The leaf's key is neither on P-256 nor RSA of 2048 to 4096 bits.
+    /// The leaf's key is of no kind that signs here.
     UnsupportedKey(usize),
     /// The chain does not fit [`MAX_CERTIFICATE_MESSAGE`].
     ChainTooLong(usize),
     /// No version, or no suite for one of the versions.
     NoSuite,
-    /// No group.
+    /// No group for one of the versions.
     NoGroup,
     /// An application protocol of no byte or over 255, or over 255 of them, or more than a client's hello holds.
     BadProtocol,
@@ -91,10 +92,12 @@ pub struct ServerConfig {
     pub(crate) options: Options,
 }
 
-/// The kind of a certificate's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The kind of a certificate's key, most preferred first: what is cheapest to sign with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    Ecdsa,
+    EcdsaP256,
+    Ed25519,
+    EcdsaP384,
     Rsa,
 }
 
@@ -138,12 +141,17 @@ impl ServerConfig {
             };
             certificates.push(Certificate { key: entry.key, kind, message13, message12 });
         }
-        names.order(|at| certificates.get(usize::from(at)).is_some_and(|it| it.kind == Kind::Ecdsa));
+        names.order(|at| certificates.get(usize::from(at)).map(|it| it.kind));
         Ok(Self { certificates, names, options })
     }
 
     pub(crate) fn enables(&self, version: Version) -> bool {
         self.options.versions.contains(&version)
+    }
+
+    /// Whether clients may send shares that need room of a pool.
+    pub(crate) fn takes_long_shares(&self) -> bool {
+        self.enables(Version::Tls13) && self.options.groups.contains(&Group::X25519MlKem768)
     }
 }
 
@@ -152,7 +160,11 @@ fn check(options: &Options) -> Result<(), ConfigError> {
     if options.versions.is_empty() || !options.versions.iter().all(suite_for) {
         return Err(ConfigError::NoSuite);
     }
-    if options.groups.is_empty() {
+    let group_for = |version: &Version| match version {
+        Version::Tls13 => !options.groups.is_empty(),
+        Version::Tls12 => options.groups.iter().any(|group| !group.is_hybrid()),
+    };
+    if !options.versions.iter().all(group_for) {
         return Err(ConfigError::NoGroup);
     }
     let fits = |protocol: &Vec<u8>| (1..=255).contains(&protocol.len());
@@ -167,11 +179,19 @@ fn check(options: &Options) -> Result<(), ConfigError> {
 
 fn kind_of(leaf: &X509Certificate<'_>) -> Option<Kind> {
     let key = leaf.public_key();
+    // RFC 8410 section 3; x509-parser has no name for it.
+    if key.algorithm.algorithm.to_id_string() == "1.3.101.112" {
+        return (key.subject_public_key.data.len() == 32).then_some(Kind::Ed25519);
+    }
     match key.parsed().ok()? {
-        // An uncompressed point on P-256; the curve is named in the parameters (RFC 5480 section 2.1.1).
-        PublicKey::EC(point) if point.data().len() == 65 => {
-            let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
-            (curve.to_id_string() == "1.2.840.10045.3.1.7").then_some(Kind::Ecdsa)
+        // An uncompressed point; the curve is named in the parameters (RFC 5480 section 2.1.1).
+        PublicKey::EC(point) => {
+            let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?.to_id_string();
+            match (curve.as_str(), point.data().len()) {
+                ("1.2.840.10045.3.1.7", 65) => Some(Kind::EcdsaP256),
+                ("1.3.132.0.34", 97) => Some(Kind::EcdsaP384),
+                _ => None,
+            }
         }
         PublicKey::RSA(key) if (2048..=4096).contains(&key.key_size()) => Some(Kind::Rsa),
         _ => None,

@@ -387,6 +387,7 @@ impl<M: Memory> Connection<M> {
         let Slot { state, job } = slot.as_mut();
         let mut cx = Context {
             config: self.server.config(),
+            shares: self.server.shares(),
             incoming: &mut self.incoming,
             outgoing: &mut self.outgoing,
             job,

@@ -14,6 +14,8 @@ pub struct Counters {
     pub alerts_received: [u64; 256],
     /// HelloRetryRequests sent.
     pub hello_retries: u64,
+    /// Key shares that were passed over for another group because all rooms for long ones were taken.
+    pub shares_passed_over: u64,
     /// Handshake messages that crossed segments and were copied into one.
     pub gathered: u64,
     /// Copies of received bytes: of a record in shared memory, and of one in very many small segments.
@@ -39,6 +41,7 @@ impl Default for Counters {
             errors: [0; Error::ALL.len()],
             alerts_received: [0; 256],
             hello_retries: 0,
+            shares_passed_over: 0,
             gathered: 0,
             copied: 0,
             records_in: 0,

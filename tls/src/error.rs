@@ -133,6 +133,7 @@ errors! {
     // Ours.
     MemoryExhausted "memory_exhausted" Local InternalError, "Packet memory ran out.";
     HandshakesFull "handshakes_full" Local InternalError, "All handshake slots are taken.";
+    SharesFull "shares_full" Local InternalError, "All rooms for long key shares are taken, and there is no other group.";
     SessionsFull "sessions_full" Local InternalError, "The AEAD engine has no session left.";
     EngineFailed "engine_failed" Local InternalError, "The public-key engine failed.";
     SealFailed "seal_failed" Local InternalError, "The AEAD engine failed.";

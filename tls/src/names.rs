@@ -22,17 +22,17 @@ impl Names {
         }
     }
 
-    /// Sorts for [`Names::find`]: names by their bytes, and the certificates of each with `first` ones
-    /// in front. The default is certificate 0 and what shares a name with it.
-    pub(crate) fn order(&mut self, first: impl Fn(u16) -> bool) {
+    /// Sorts for [`Names::find`]: names by their bytes, and the certificates of each by their `rank`. The
+    /// default is certificate 0 and what shares a name with it.
+    pub(crate) fn order<T: Ord>(&mut self, rank: impl Fn(u16) -> T) {
         let sibling = |entry: &&(Box<[u8]>, Vec<u16>)| entry.1.contains(&0);
         self.default = self.entries.iter().filter(sibling).flat_map(|entry| entry.1.clone()).collect();
         self.default.push(0);
         self.default.sort_unstable();
         self.default.dedup();
-        self.default.sort_by_key(|&index| !first(index));
+        self.default.sort_by_key(|&index| rank(index));
         for (_, indices) in &mut self.entries {
-            indices.sort_by_key(|&index| !first(index));
+            indices.sort_by_key(|&index| rank(index));
         }
         self.entries.sort();
     }
@@ -68,7 +68,7 @@ mod tests {
         for (name, index) in [("a.test", 0), ("*.a.test", 1), ("B.a.Test", 2), ("a.test", 3)] {
             names.add(name, index);
         }
-        names.order(|index| index == 3);
+        names.order(|index| index != 3);
         let check = |name: &str, expected: &[u16], known: bool| {
             assert_eq!(names.find(Some(name.as_bytes())), (expected, known), "{name}");
         };

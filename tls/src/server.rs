@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use levee_buf::Memory;
-use levee_crypto::{Aead, Engine, Job, Token};
+use levee_crypto::{Aead, Engine, Job, SharePool, Token};
 use rand_core::CryptoRng;
 
 use crate::config::ServerConfig;
@@ -51,10 +51,12 @@ impl<M: Memory> Out<'_, M> {
 /// A worker's handle to its offer, with the slots of the handshakes under way.
 ///
 /// A slot is taken when a connection's ClientHello is whole and given back when its handshake is over.
-/// Their number bounds the handshakes of the worker; none is allocated later.
+/// Their number bounds the handshakes of the worker; none is allocated later. There are as many rooms for long
+/// key shares, since a handshake has one at most.
 pub struct Server<M: Memory> {
     config: Arc<ServerConfig>,
     slots: RefCell<Vec<Box<Slot<M::Chain>>>>,
+    shares: SharePool,
 }
 
 /// The state of a handshake.
@@ -70,7 +72,8 @@ impl<M: Memory> Server<M> {
     #[must_use]
     pub fn new(config: Arc<ServerConfig>, handshakes: usize) -> Rc<Self> {
         let slots = (0..handshakes).map(|_| Box::new(Slot::default())).collect();
-        Rc::new(Self { config, slots: RefCell::new(slots) })
+        let shares = SharePool::new(if config.takes_long_shares() { handshakes } else { 0 });
+        Rc::new(Self { config, slots: RefCell::new(slots), shares })
     }
 
     /// The offer.
@@ -83,6 +86,12 @@ impl<M: Memory> Server<M> {
     #[must_use]
     pub fn free_slots(&self) -> usize {
         self.slots.borrow().len()
+    }
+
+    /// Room for long key shares. It is short only while jobs of connections that are gone hold some.
+    #[must_use]
+    pub const fn shares(&self) -> &SharePool {
+        &self.shares
     }
 
     /// A slot for a handshake, if one is free.

@@ -40,13 +40,14 @@ fn hello13() -> Hello {
 #[test]
 fn nothing_in_common() {
     refuses_hello(&hello13().suites(&[0x1304, 0xc02b]), Error::NoCommonSuite);
-    refuses_hello(&hello13().set(10, codes::<2>(&[0x0018])).set(51, vec![0, 0]), Error::NoCommonGroup);
+    refuses_hello(&hello13().set(10, codes::<2>(&[0x0019])).set(51, vec![0, 0]), Error::NoCommonGroup);
     refuses_hello(&hello13().set(13, codes::<2>(&[0x0807])), Error::NoCommonSignature);
     refuses_hello(&hello13().set(13, codes::<2>(&PKCS1)), Error::NoCommonSignature);
     refuses_hello(&hello13().set(16, protocols(&["h2"])), Error::NoCommonProtocol);
     refuses_hello(&hello13().set(43, codes::<1>(&[0x0302, 0x7f1c])), Error::NoCommonVersion);
     refuses_hello(&Hello::tls12().suites(&[0x009c, 0x1301]), Error::NoCommonSuite);
-    refuses_hello(&Hello::tls12().set(10, codes::<2>(&[0x0018])), Error::NoCommonGroup);
+    refuses_hello(&Hello::tls12().set(10, codes::<2>(&[0x0019])), Error::NoCommonGroup);
+    refuses_hello(&Hello::tls12().set(10, codes::<2>(&[0x11ec])), Error::NoCommonGroup);
     // RFC 5246 section 7.4.1.4.1: no signature_algorithms means SHA-1.
     refuses_hello(&Hello::tls12().without(13), Error::NoCommonSignature);
     refuses_hello(&Hello::tls12().set(16, protocols(&["h2"])), Error::NoCommonProtocol);

@@ -5,12 +5,13 @@ mod support;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use levee_tls::{Connection, Established, Suite, Version};
-use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, X25519};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use levee_crypto::Group;
+use levee_tls::{Connection, Established, Options, Suite, Version};
+use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use support::{Rig, identities};
+use support::{Identities, Rig, identities};
 
 /// A pair: rustls on one end, ours on the other.
 struct Pair {
@@ -102,17 +103,32 @@ fn client(
 
 const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
+/// All groups, as rustls has them and as we do.
+const GROUPS: [(&'static dyn SupportedKxGroup, Group); 4] = [
+    (X25519MLKEM768, Group::X25519MlKem768),
+    (X25519, Group::X25519),
+    (SECP256R1, Group::Secp256r1),
+    (SECP384R1, Group::Secp384r1),
+];
+
 #[test]
 fn every_suite_and_group() {
     for suite in aws_lc_rs::ALL_CIPHER_SUITES {
-        for groups in [vec![X25519, SECP256R1], vec![SECP256R1]] {
-            let group = groups[0];
+        for (group, ours) in GROUPS {
+            if ours.is_hybrid() && suite.version() != &rustls::version::TLS13 {
+                continue;
+            }
+            // The second is for the certificate's key (RFC 8422 section 5.3).
+            let groups = if ours == Group::Secp256r1 { vec![group] } else { vec![group, SECP256R1] };
             let config = client(vec![*suite], groups, &[suite.version()]);
-            let mut pair = Pair::new(Rig::new(), config, "levee.test");
+            let options = Options { groups: vec![ours, Group::Secp256r1], ..support::options() };
+            let rig = Rig::with(&[&identities().ecdsa, &identities().rsa], options);
+            let mut pair = Pair::new(rig, config, "levee.test");
             pair.settle();
             let established = pair.established();
             assert_eq!(established.suite.code(), u16::from(suite.suite()), "{suite:?}");
-            assert_eq!(established.group.code(), u16::from(group.name()));
+            assert_eq!(established.group, ours);
+            assert_eq!(ours.code(), u16::from(group.name()));
             assert_eq!(pair.client.alpn_protocol(), Some(&b"http/1.1"[..]));
             for n in [0, 1, 16_383, 16_384, 16_385, 100_000] {
                 pair.transfer(n);
@@ -120,6 +136,19 @@ fn every_suite_and_group() {
             pair.rig.finish(pair.server);
         }
     }
+}
+
+/// As today's browsers have it: shares of the hybrid and of X25519, in a ClientHello of two segments.
+#[test]
+fn prefers_the_hybrid() {
+    let provider = aws_lc_rs::default_provider();
+    let config = client(provider.cipher_suites, GROUPS.map(|(group, _)| group).to_vec(), BOTH);
+    let mut pair = Pair::new(Rig::new(), config, "levee.test");
+    pair.settle();
+    assert_eq!(pair.established().group, Group::X25519MlKem768);
+    assert_eq!(pair.client.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    pair.transfer(1000);
+    pair.rig.finish(pair.server);
 }
 
 #[test]
@@ -133,11 +162,12 @@ fn prefers_tls13() {
     pair.rig.finish(pair.server);
 }
 
-/// rustls verifies the chain of either kind, in both versions, by the name it asked for.
+/// rustls verifies the chain of each kind, in both versions, by the name it asked for.
 #[test]
-fn certificates_of_both_kinds() {
+fn certificates_of_all_kinds() {
+    let Identities { ecdsa, p384, ed25519, rsa, .. } = identities();
     for version in BOTH {
-        for identity in [&identities().ecdsa, &identities().rsa] {
+        for identity in [ecdsa, p384, ed25519, rsa] {
             let provider = aws_lc_rs::default_provider();
             let config = client(provider.cipher_suites, provider.kx_groups, &[version]);
             let mut pair = Pair::new(Rig::with(&[identity], support::options()), config, "levee.test");
@@ -156,18 +186,22 @@ fn certificates_of_both_kinds() {
     }
 }
 
-/// A client whose first group is none of ours.
+/// A client whose first group is none of ours, for each group there is.
 #[test]
 fn hello_retry_request() {
-    let provider = aws_lc_rs::default_provider();
-    let groups = vec![aws_lc_rs::kx_group::SECP384R1, SECP256R1];
-    let config = client(provider.cipher_suites, groups, &[&rustls::version::TLS13]);
-    let mut pair = Pair::new(Rig::new(), config, "levee.test");
-    pair.settle();
-    assert_eq!(pair.client.handshake_kind(), Some(rustls::HandshakeKind::FullWithHelloRetryRequest));
-    assert_eq!(pair.rig.counters.hello_retries, 1);
-    pair.transfer(20_000);
-    pair.rig.finish(pair.server);
+    for (group, ours) in GROUPS {
+        let provider = aws_lc_rs::default_provider();
+        let other = if ours == Group::X25519 { SECP256R1 } else { X25519 };
+        let config = client(provider.cipher_suites, vec![other, group], &[&rustls::version::TLS13]);
+        let options = Options { versions: vec![Version::Tls13], groups: vec![ours], ..support::options() };
+        let mut pair = Pair::new(Rig::with(&[&identities().ecdsa], options), config, "levee.test");
+        pair.settle();
+        assert_eq!(pair.established().group, ours);
+        assert_eq!(pair.client.handshake_kind(), Some(rustls::HandshakeKind::FullWithHelloRetryRequest));
+        assert_eq!(pair.rig.counters.hello_retries, 1);
+        pair.transfer(20_000);
+        pair.rig.finish(pair.server);
+    }
 }
 
 /// rustls closes, we answer, and it takes that for the end.

@@ -6,7 +6,7 @@
 
 use zeroize::Zeroizing;
 
-use super::jobs::{Curve, MOST, Secrets};
+use super::curves::{Curve, MOST, Secrets};
 use super::lanes::{Cpu, LANES};
 
 /// Key pairs of a group.
@@ -79,7 +79,7 @@ impl<C: Curve> Ahead<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jobs::{Curve25519, P256};
+    use super::super::curves::{Curve25519, P256};
     use super::*;
 
     fn random(count: usize) -> Secrets {

@@ -17,7 +17,7 @@ pub(crate) const fn salt_len(scheme: SignatureScheme) -> usize {
         S::RsaPssRsaeSha256 => 32,
         S::RsaPssRsaeSha384 => 48,
         S::RsaPssRsaeSha512 => 64,
-        S::RsaPkcs1Sha256 | S::RsaPkcs1Sha384 | S::RsaPkcs1Sha512 | S::EcdsaSecp256r1Sha256 => 0,
+        _ => 0,
     }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn encode(scheme: SignatureScheme, message: &[u8], salt: &[u8], encod
         S::RsaPkcs1Sha256 => pkcs1::<Sha256>(message, 1, encoded),
         S::RsaPkcs1Sha384 => pkcs1::<Sha384>(message, 2, encoded),
         S::RsaPkcs1Sha512 => pkcs1::<Sha512>(message, 3, encoded),
-        S::EcdsaSecp256r1Sha256 => None,
+        S::EcdsaSecp256r1Sha256 | S::EcdsaSecp384r1Sha384 | S::Ed25519 => None,
     }
 }
 

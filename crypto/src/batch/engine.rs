@@ -5,21 +5,27 @@
 //! A worker calls [`Engine::run`] when its receive burst was read empty or many jobs wait, so that whatever
 //! waits then is all there will be. Jobs of a kind go together, up to [`MOST`] of a curve's and eight of an
 //! RSA key's; fewer than pay for the lanes go to aws-lc, one by one. Of more than eight, those that would
-//! leave lanes empty wait for the next turn, which comes at once, and no longer.
+//! leave lanes empty wait for the next turn, which comes at once, and no longer. The kind whose oldest job has
+//! waited longest goes first, so that a turn is shared by all kinds and none waits behind others for ever.
 //!
-//! Bound: `capacity` jobs as [`Queue`](crate::queue::Queue); a turn takes work of [`TURN_NS`] and one lot more.
+//! Bound: `capacity` jobs, from submission until the answer is taken; a turn takes work of [`TURN_NS`] and one
+//! lot more.
 
 use std::collections::VecDeque;
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::jobs::{self, Curve25519, MOST, P256, Pools};
+use super::curves::{Curve, Curve25519, MOST, P256, Pools};
+use super::jobs::{Agreement, Signing, Work};
 use super::lanes::{self, Cpu, LANES};
-use super::{p256, rsa, x25519};
+use super::lots::{Lot, Terms, Ticket};
+use super::{p256, rsa, worth, x25519};
 use crate::key::Material;
+use crate::queue::pop_warm;
 use crate::{
-    AwsLc, Done, Engine, EngineError, Group, Job, KeyId, PrivateKey, SignatureScheme, SystemRandom, Token,
+    AwsLc, Done, Engine, EngineError, Group, Job, KeyId, PrivateKey, Share, SignatureScheme, SystemRandom,
+    Token,
 };
 
 /// The engine over AVX-512 IFMA, with aws-lc for what does not fill lanes.
@@ -28,17 +34,13 @@ pub struct Batch<R = SystemRandom> {
     scalar: AwsLc,
     random: R,
     keys: Vec<Key>,
-    fewest: usize,
-    waiting: VecDeque<(Token, Job)>,
-    /// Of this turn, by kind: each group's three, ECDSA, and each RSA key's.
-    lots: Vec<Lot>,
+    lots: Lots,
     done: VecDeque<(Token, Done)>,
     ahead: Pools,
     capacity: usize,
+    waiting: usize,
+    submitted: u64,
 }
-
-/// Jobs of a kind for which the lanes take less time than aws-lc, by `levee-load engine`.
-const FEWEST: usize = 2;
 
 /// A private key as the lanes take it.
 enum Key {
@@ -49,10 +51,21 @@ enum Key {
     Other,
 }
 
-/// Jobs of a kind.
-struct Lot {
-    kind: Kind,
-    jobs: Vec<(Token, Job)>,
+/// The jobs that wait, by kind.
+struct Lots {
+    x25519: CurveLots<Curve25519>,
+    p256: CurveLots<P256>,
+    hybrid: Lot<Share>,
+    ecdsa: Lot<Signing>,
+    /// Of each key; of those that are not RSA none waits.
+    rsa: Vec<Lot<Signing>>,
+    others: Lot<Job>,
+}
+
+struct CurveLots<C: Curve> {
+    exchange: Lot<C::Public>,
+    generate: Lot<()>,
+    agree: Lot<Agreement<C>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,16 +73,19 @@ enum Kind {
     Exchange(Group),
     Generate(Group),
     Agree(Group),
+    Hybrid,
     Ecdsa,
-    /// By the index of the key, and its bits.
-    Rsa(usize, usize),
+    /// By the index of the key.
+    Rsa(usize),
+    /// What there are no lanes for.
+    Other,
 }
 
 /// Nanoseconds of work after which a turn takes no further job: a packet loop waits behind it.
 const TURN_NS: u64 = 2_000_000;
 
-/// Jobs of a turn, at most.
-const GATHERED: usize = 512;
+/// Jobs of a curve for which the lanes take less time than aws-lc, by `levee-load engine`.
+const FEWEST: usize = 2;
 
 impl Batch {
     /// An engine that signs with `keys` and holds `capacity` jobs.
@@ -77,107 +93,123 @@ impl Batch {
     /// # Errors
     /// The CPU has no AVX-512 IFMA, or aws-lc refuses a key.
     pub fn new(keys: &[PrivateKey], capacity: usize) -> Result<Self, EngineError> {
-        Self::with_random(keys, capacity, SystemRandom, FEWEST)
+        Self::with_random(keys, capacity, SystemRandom, None)
     }
 }
 
 impl<R: CryptoRng> Batch<R> {
-    /// As [`Batch::new`], with key pairs, nonces, salts and blinding from `random`.
+    /// As [`Batch::new`], with key pairs, nonces, salts and blinding from `random`, and with lanes for `fewest`
+    /// jobs of any kind where that is given.
     ///
     /// # Errors
     /// As [`Batch::new`].
     pub(crate) fn with_random(
         keys: &[PrivateKey],
         capacity: usize,
-        random: R,
-        fewest: usize,
+        mut random: R,
+        fewest: Option<usize>,
     ) -> Result<Self, EngineError> {
         let cpu = Cpu::detect().ok_or(EngineError::NoLanes)?;
         let scalar = AwsLc::new(keys, capacity)?;
         x25519::prepare(cpu);
         p256::prepare(cpu);
-        let keys: Vec<Key> = keys.iter().map(|key| Key::new(cpu, key)).collect();
-        let groups = [Group::X25519, Group::Secp256r1];
-        let of_group = |group| [Kind::Exchange(group), Kind::Generate(group), Kind::Agree(group)];
-        let of_key = |(index, key): (usize, &Key)| match key {
-            Key::Rsa(key) => Some(Kind::Rsa(index, 8 * key.len())),
-            Key::Ecdsa(_) | Key::Other => None,
+        let mut keys: Vec<Key> = keys.iter().map(|key| Key::new(cpu, key)).collect();
+        let curve = |lanes_ns, scalar_ns| Terms {
+            most: MOST,
+            unit: LANES,
+            fewest: fewest.unwrap_or(FEWEST),
+            lanes_ns,
+            scalar_ns,
         };
-        let rsa = keys.iter().enumerate().filter_map(of_key);
-        let kinds = groups.into_iter().flat_map(of_group).chain([Kind::Ecdsa]).chain(rsa);
-        let lot = |kind| Lot { kind, jobs: Vec::with_capacity(GATHERED.min(capacity)) };
+        let of_key = |(index, key): (usize, &mut Key)| match key {
+            Key::Rsa(key) => {
+                let fewest = fewest.unwrap_or_else(|| worth::fewest(index, key, &scalar, &mut random));
+                Lot::new(Terms { fewest, ..rsa_terms(key) }, capacity)
+            }
+            Key::Ecdsa(_) | Key::Other => Lot::new(curve(0, 0), 0),
+        };
+        let lots = Lots {
+            rsa: keys.iter_mut().enumerate().map(of_key).collect(),
+            x25519: CurveLots::new(curve, capacity),
+            p256: CurveLots::new(curve, capacity),
+            hybrid: Lot::new(curve(160_000, 100_000), capacity),
+            ecdsa: Lot::new(curve(25_000, 25_000), capacity),
+            others: Lot::new(Terms { most: 1, unit: 1, fewest: usize::MAX, ..curve(0, 500_000) }, capacity),
+        };
         Ok(Self {
             cpu,
             scalar,
             random,
-            fewest,
-            waiting: VecDeque::with_capacity(capacity),
-            lots: kinds.map(lot).collect(),
+            keys,
+            lots,
             done: VecDeque::with_capacity(capacity),
             ahead: Pools::new(),
             capacity,
-            keys,
+            waiting: 0,
+            submitted: 0,
         })
     }
 
-    /// Sorts the oldest jobs into lots: a turn's worth, and what fits into lanes that are used in any case.
-    fn gather(&mut self) {
-        let mut spent_ns = 0;
-        for _ in 0..GATHERED {
-            let Some((_, job)) = self.waiting.front() else { break };
-            let kind = kind(&self.keys, job);
-            let lot = self.lots.iter_mut().find(|lot| Some(lot.kind) == kind);
-            let cost_ns = match &lot {
-                Some(lot) if lot.jobs.len().is_multiple_of(LANES) => lot.kind.cost_ns(),
-                Some(_) => 0,
-                None => jobs::SCALAR_NS,
-            };
-            if cost_ns > 0 && spent_ns >= TURN_NS {
-                break;
+    /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
+    fn work_off(&mut self, kind: Kind) -> (u64, bool) {
+        let Self { cpu, scalar, random, keys, lots, done, ahead, waiting, .. } = self;
+        let Lots { x25519, p256, hybrid, ecdsa, rsa, others } = lots;
+        let mut work = Work { cpu: *cpu, random, ahead, done, scalar };
+        let (count, cost) = match kind {
+            Kind::Exchange(Group::X25519) => x25519.exchange(&mut work),
+            Kind::Exchange(Group::Secp256r1) => p256.exchange(&mut work),
+            Kind::Generate(Group::X25519) => x25519.generate(&mut work),
+            Kind::Generate(Group::Secp256r1) => p256.generate(&mut work),
+            Kind::Agree(Group::X25519) => x25519.agree(&mut work),
+            Kind::Agree(Group::Secp256r1) => p256.agree(&mut work),
+            Kind::Hybrid => serve(hybrid, |tickets, peers, lanes| match lanes {
+                true => work.exchange_hybrid(tickets, peers),
+                false => work.exchange_hybrid_alone(tickets, peers),
+            }),
+            Kind::Ecdsa => serve(ecdsa, |tickets, signings, lanes| {
+                let key = |KeyId(key)| match keys.get(usize::from(key)) {
+                    Some(Key::Ecdsa(scalar)) => &**scalar,
+                    _ => &[0; 32],
+                };
+                match lanes {
+                    true => work.sign_ecdsa(tickets, signings, key),
+                    false => work.sign_alone(tickets, signings),
+                }
+            }),
+            Kind::Rsa(index) => match (rsa.get_mut(index), keys.get_mut(index)) {
+                (Some(lot), Some(Key::Rsa(key))) => serve(lot, |tickets, signings, lanes| match lanes {
+                    true => work.sign_rsa(tickets, signings, key),
+                    false => work.sign_alone(tickets, signings),
+                }),
+                _ => (0, (0, false)),
+            },
+            Kind::Exchange(_) | Kind::Generate(_) | Kind::Agree(_) | Kind::Other => {
+                serve(others, |tickets, jobs, _| work.others(tickets, jobs))
             }
-            spent_ns += cost_ns;
-            let Some((token, job)) = self.waiting.pop_front() else { break };
-            match lot {
-                Some(lot) => lot.jobs.push((token, job)),
-                None => self.done.push_back((token, self.scalar.work(&job))),
-            }
-        }
+        };
+        *waiting -= count;
+        cost
     }
 
-    /// Does the jobs of a lot, and gives back those that would leave lanes empty behind others. Returns
-    /// whether there were enough of them for lanes.
-    fn work_off(&mut self, lot: usize) -> bool {
-        let Self { cpu, scalar, random, fewest, keys, waiting, lots, done, ahead, .. } = self;
-        let Some(Lot { kind, jobs: all }) = lots.get_mut(lot) else { return false };
-        if all.len() > LANES {
-            for job in all.drain(all.len() / LANES * LANES..).rev() {
-                waiting.push_front(job);
-            }
-        }
-        for some in all.chunks(kind.most()) {
-            let mut work = jobs::Work { cpu: *cpu, random, ahead, done, scalar };
-            match *kind {
-                _ if some.len() < *fewest => work.one_by_one(some),
-                Kind::Exchange(Group::X25519) => work.exchange::<Curve25519>(some),
-                Kind::Exchange(Group::Secp256r1) => work.exchange::<P256>(some),
-                Kind::Generate(Group::X25519) => work.generate::<Curve25519>(some),
-                Kind::Generate(Group::Secp256r1) => work.generate::<P256>(some),
-                Kind::Agree(Group::X25519) => work.agree::<Curve25519>(some),
-                Kind::Agree(Group::Secp256r1) => work.agree::<P256>(some),
-                Kind::Ecdsa => work.sign_ecdsa(some, |KeyId(key)| match keys.get(usize::from(key)) {
-                    Some(Key::Ecdsa(scalar)) => **scalar,
-                    _ => [0; 32],
-                }),
-                Kind::Rsa(key, _) => {
-                    if let Some(Key::Rsa(key)) = keys.get_mut(key) {
-                        work.sign_rsa(some, key);
-                    }
+    /// What lot a job belongs to.
+    fn kind(&self, job: &Job) -> Kind {
+        let in_lanes = |group| matches!(group, Group::X25519 | Group::Secp256r1);
+        match job {
+            Job::Exchange { group: Group::X25519MlKem768, .. } => Kind::Hybrid,
+            Job::Exchange { group, .. } if in_lanes(*group) => Kind::Exchange(*group),
+            Job::Generate { group } if in_lanes(*group) => Kind::Generate(*group),
+            Job::Agree { private, .. } if in_lanes(private.group()) => Kind::Agree(private.group()),
+            Job::Sign { key, scheme, .. } => {
+                let index = usize::from(key.0);
+                let is_ecdsa = *scheme == SignatureScheme::EcdsaSecp256r1Sha256;
+                match self.keys.get(index) {
+                    Some(Key::Ecdsa(_)) if is_ecdsa => Kind::Ecdsa,
+                    Some(Key::Rsa(_)) if !is_ecdsa => Kind::Rsa(index),
+                    _ => Kind::Other,
                 }
             }
+            _ => Kind::Other,
         }
-        let used_lanes = all.len() >= *fewest;
-        all.clear();
-        used_lanes
     }
 }
 
@@ -187,21 +219,29 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn submit(&mut self, token: Token, job: Job) -> Result<(), Job> {
-        if self.in_flight() >= self.capacity {
+        let kind = self.kind(&job);
+        if self.in_flight() >= self.capacity || self.lots.is_full(kind) {
             return Err(job);
         }
-        self.waiting.push_back((token, job));
+        let ticket = Ticket { token, number: self.submitted };
+        self.submitted += 1;
+        self.waiting += 1;
+        self.lots.push(kind, ticket, job);
         Ok(())
     }
 
     fn run(&mut self) {
-        if self.waiting.is_empty() {
+        if self.waiting == 0 {
             return;
         }
-        self.gather();
-        let mut used_lanes = false;
-        for lot in 0..self.lots.len() {
-            used_lanes |= self.work_off(lot);
+        self.lots.begin();
+        let (mut spent_ns, mut used_lanes) = (0, false);
+        while spent_ns < TURN_NS
+            && let Some(kind) = self.lots.oldest()
+        {
+            let (cost_ns, in_lanes) = self.work_off(kind);
+            spent_ns += cost_ns;
+            used_lanes |= in_lanes;
         }
         if used_lanes {
             lanes::wipe(self.cpu);
@@ -213,35 +253,143 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
-        self.done.pop_front()
+        pop_warm(&mut self.done)
     }
 
     fn in_flight(&self) -> usize {
-        self.waiting.len() + self.done.len()
+        self.waiting + self.done.len()
     }
 }
 
-/// What lot a job belongs to; none, when there are no lanes for it.
-fn kind(keys: &[Key], job: &Job) -> Option<Kind> {
-    match job {
-        Job::Exchange { group, .. } => Some(Kind::Exchange(*group)),
-        Job::Generate { group } => Some(Kind::Generate(*group)),
-        Job::Agree { private, .. } => Some(Kind::Agree(private.group())),
-        Job::Sign { key, scheme, .. } => {
-            let index = usize::from(key.0);
-            let is_ecdsa = *scheme == SignatureScheme::EcdsaSecp256r1Sha256;
-            match keys.get(index)? {
-                Key::Ecdsa(_) if is_ecdsa => Some(Kind::Ecdsa),
-                Key::Rsa(key) if !is_ecdsa => Some(Kind::Rsa(index, 8 * key.len())),
-                _ => None,
-            }
+impl Lots {
+    fn begin(&mut self) {
+        self.x25519.begin();
+        self.p256.begin();
+        self.hybrid.begin();
+        self.ecdsa.begin();
+        self.rsa.iter_mut().for_each(Lot::begin);
+        self.others.begin();
+    }
+
+    /// The kind of which a job has waited longest, of those with something to do in this turn.
+    fn oldest(&self) -> Option<Kind> {
+        let kinds = self.x25519.oldest().into_iter().chain(self.p256.oldest());
+        let kinds = kinds.chain([
+            (Kind::Hybrid, self.hybrid.oldest()),
+            (Kind::Ecdsa, self.ecdsa.oldest()),
+            (Kind::Other, self.others.oldest()),
+        ]);
+        let of_key = |(index, lot): (usize, &Lot<_>)| (Kind::Rsa(index), lot.oldest());
+        let kinds = kinds.chain(self.rsa.iter().enumerate().map(of_key));
+        kinds
+            .filter_map(|(kind, oldest)| Some((oldest?, kind)))
+            .min_by_key(|(oldest, _)| *oldest)
+            .map(|(_, kind)| kind)
+    }
+
+    fn is_full(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Exchange(Group::X25519) => self.x25519.exchange.is_full(),
+            Kind::Exchange(Group::Secp256r1) => self.p256.exchange.is_full(),
+            Kind::Generate(Group::X25519) => self.x25519.generate.is_full(),
+            Kind::Generate(Group::Secp256r1) => self.p256.generate.is_full(),
+            Kind::Agree(Group::X25519) => self.x25519.agree.is_full(),
+            Kind::Agree(Group::Secp256r1) => self.p256.agree.is_full(),
+            Kind::Hybrid => self.hybrid.is_full(),
+            Kind::Ecdsa => self.ecdsa.is_full(),
+            Kind::Rsa(key) => self.rsa.get(key).is_none_or(Lot::is_full),
+            Kind::Exchange(_) | Kind::Generate(_) | Kind::Agree(_) | Kind::Other => self.others.is_full(),
         }
     }
+
+    fn push(&mut self, kind: Kind, ticket: Ticket, job: Job) {
+        match (kind, job) {
+            (Kind::Exchange(Group::X25519), Job::Exchange { peer, .. }) => {
+                self.x25519.exchange.push(ticket, Curve25519::public(&peer));
+            }
+            (Kind::Exchange(Group::Secp256r1), Job::Exchange { peer, .. }) => {
+                self.p256.exchange.push(ticket, P256::public(&peer));
+            }
+            (Kind::Generate(Group::X25519), _) => self.x25519.generate.push(ticket, ()),
+            (Kind::Generate(Group::Secp256r1), _) => self.p256.generate.push(ticket, ()),
+            (Kind::Agree(Group::X25519), Job::Agree { private, peer }) => {
+                self.x25519.agree.push(ticket, Agreement { private, peer: Curve25519::public(&peer) });
+            }
+            (Kind::Agree(Group::Secp256r1), Job::Agree { private, peer }) => {
+                self.p256.agree.push(ticket, Agreement { private, peer: P256::public(&peer) });
+            }
+            (Kind::Hybrid, Job::Exchange { peer, .. }) => self.hybrid.push(ticket, peer),
+            (Kind::Ecdsa, Job::Sign { key, scheme, message }) => {
+                self.ecdsa.push(ticket, Signing { key, scheme, message });
+            }
+            (Kind::Rsa(index), Job::Sign { key, scheme, message }) if index < self.rsa.len() => {
+                self.rsa[index].push(ticket, Signing { key, scheme, message });
+            }
+            (_, job) => self.others.push(ticket, job),
+        }
+    }
+}
+
+impl<C: Curve> CurveLots<C> {
+    fn new(terms: impl Fn(u64, u64) -> Terms, capacity: usize) -> Self {
+        Self {
+            exchange: Lot::new(terms(80_000, 60_000), capacity),
+            generate: Lot::new(terms(25_000, 15_000), capacity),
+            agree: Lot::new(terms(80_000, 60_000), capacity),
+        }
+    }
+
+    const fn begin(&mut self) {
+        self.exchange.begin();
+        self.generate.begin();
+        self.agree.begin();
+    }
+
+    fn oldest(&self) -> [(Kind, Option<u64>); 3] {
+        [
+            (Kind::Exchange(C::GROUP), self.exchange.oldest()),
+            (Kind::Generate(C::GROUP), self.generate.oldest()),
+            (Kind::Agree(C::GROUP), self.agree.oldest()),
+        ]
+    }
+
+    fn exchange(&mut self, work: &mut Work<'_, impl CryptoRng>) -> (usize, (u64, bool)) {
+        serve(&mut self.exchange, |tickets, peers, lanes| match lanes {
+            true => work.exchange::<C>(tickets, peers),
+            false => work.exchange_alone::<C>(tickets, peers),
+        })
+    }
+
+    fn generate(&mut self, work: &mut Work<'_, impl CryptoRng>) -> (usize, (u64, bool)) {
+        serve(&mut self.generate, |tickets, _, lanes| match lanes {
+            true => work.generate::<C>(tickets),
+            false => work.generate_alone::<C>(tickets),
+        })
+    }
+
+    fn agree(&mut self, work: &mut Work<'_, impl CryptoRng>) -> (usize, (u64, bool)) {
+        serve(&mut self.agree, |tickets, inputs, lanes| match lanes {
+            true => work.agree::<C>(tickets, inputs),
+            false => work.agree_alone::<C>(tickets, inputs),
+        })
+    }
+}
+
+/// Takes the next jobs of a lot out by `work`, which is told whether they go into lanes. Returns how many they
+/// were, and with that the cost.
+fn serve<I>(lot: &mut Lot<I>, work: impl FnOnce(&[Ticket], &mut [I], bool)) -> (usize, (u64, bool)) {
+    let Terms { fewest, lanes_ns, scalar_ns, .. } = *lot.terms();
+    let count = lot.next();
+    let lanes = count >= fewest;
+    lot.work(count, |tickets, inputs| work(tickets, inputs, lanes));
+    let cost_ns = if lanes { lanes_ns * count.div_ceil(LANES) as u64 } else { scalar_ns * count as u64 };
+    (count, (cost_ns, lanes))
 }
 
 impl Key {
     fn new(cpu: Cpu, key: &PrivateKey) -> Self {
         match &key.material {
+            Material::EcdsaP384(_) | Material::Ed25519(_) => Self::Other,
             Material::Ecdsa(key) => Self::Ecdsa(Zeroizing::new(key.to_bytes().into())),
             Material::Rsa { key, .. } => {
                 rsa::Key::new(cpu, key).map_or(Self::Other, |key| Self::Rsa(Box::new(key)))
@@ -250,22 +398,10 @@ impl Key {
     }
 }
 
-impl Kind {
-    /// Jobs that are done together, at most.
-    const fn most(self) -> usize {
-        if matches!(self, Self::Rsa(..)) { LANES } else { MOST }
-    }
-
-    /// What eight jobs take, to the order of magnitude.
-    const fn cost_ns(self) -> u64 {
-        match self {
-            Self::Exchange(_) | Self::Agree(_) => 80_000,
-            Self::Generate(_) | Self::Ecdsa => 25_000,
-            Self::Rsa(_, bits) => {
-                let length = bits as u64 / 256;
-                // A multiplication is quadratic, an exponent linear.
-                1_000_000 * length * length * length / 512
-            }
-        }
-    }
+/// The two halves of up to four messages share the lanes of one exponentiation.
+fn rsa_terms(key: &rsa::Key) -> Terms {
+    let length = key.len() as u64 / 32;
+    // A multiplication is quadratic, an exponent linear.
+    let lanes_ns = 1_000_000 * length * length * length / 512;
+    Terms { most: LANES, unit: LANES / 2, fewest: LANES, lanes_ns, scalar_ns: lanes_ns / 3 }
 }

@@ -1,51 +1,17 @@
 //! Jobs in lanes: what each kind takes out of its jobs, and what it makes of the lanes' answers.
 
 use std::collections::VecDeque;
-use std::ops::{Deref, DerefMut};
 
-use p256::SecretKey;
 use rand_core::CryptoRng;
-use subtle::ConstantTimeEq;
-use zeroize::optimization_barrier;
 
-use super::ahead::Ahead;
+use super::curves::{Curve, MOST, Pools, Secrets, secrets};
+use super::digest::digest;
 use super::lanes::{Cpu, LANES};
-use super::{ecdsa, emsa, p256 as lanes_p256, rsa, x25519};
+use super::lots::Ticket;
+use super::{ecdsa, emsa, rsa};
 use crate::{
-    AwsLc, Done, Failure, Group, Hash, Job, KeyId, PrivateShare, Secret, Share, Signature, SignatureScheme,
-    Token,
+    AwsLc, Done, Failure, Job, KeyId, Message, PrivateShare, Secret, Share, Signature, SignatureScheme, Token,
 };
-
-/// Jobs of a curve that are done together, at most: their inversions are shared.
-pub(super) const MOST: usize = 32;
-
-/// What a job without lanes takes, to the order of magnitude: a signature by a long RSA key.
-pub(super) const SCALAR_NS: u64 = 500_000;
-
-/// A secret for each job of a lot, wiped when dropped: at once, where `Zeroize` would write byte after byte.
-#[derive(Default)]
-pub(super) struct Secrets([[u8; 32]; MOST]);
-
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        self.0 = [[0; 32]; MOST];
-        optimization_barrier(&self.0);
-    }
-}
-
-impl Deref for Secrets {
-    type Target = [[u8; 32]; MOST];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Secrets {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
 
 /// What it takes to work off a lot of at most [`MOST`] jobs of one kind.
 pub(super) struct Work<'a, R> {
@@ -56,260 +22,185 @@ pub(super) struct Work<'a, R> {
     pub(super) scalar: &'a AwsLc,
 }
 
-/// Key pairs made ahead.
-pub(super) struct Pools {
-    x25519: Ahead<Curve25519>,
-    p256: Ahead<P256>,
+/// A [`Job::Agree`] as it waits.
+pub(super) struct Agreement<C: Curve> {
+    pub(super) private: PrivateShare,
+    pub(super) peer: C::Public,
 }
 
-impl Pools {
-    pub(super) fn new() -> Self {
-        Self { x25519: Ahead::new(), p256: Ahead::new() }
-    }
-
-    /// Makes a few more.
-    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, random: &mut impl CryptoRng) {
-        self.x25519.refill(cpu, now_ns, |count| secrets::<Curve25519>(count, random));
-        self.p256.refill(cpu, now_ns, |count| secrets::<P256>(count, random));
-    }
+/// A [`Job::Sign`] as it waits.
+pub(super) struct Signing {
+    pub(super) key: KeyId,
+    pub(super) scheme: SignatureScheme,
+    pub(super) message: Message,
 }
 
-/// A group in lanes.
-pub(super) trait Curve: Sized {
-    /// The group.
-    const GROUP: Group;
-    /// A share that is none: no agreement with it is valid.
-    const NONE: Self::Public;
-    /// A public share as it stands on the wire.
-    type Public: Copy + AsRef<[u8]> + for<'a> TryFrom<&'a [u8]>;
-
-    /// Its pairs.
-    fn ahead(pools: &mut Pools) -> &mut Ahead<Self>;
-    /// Whether `secret` is one.
-    fn is_secret(secret: &[u8; 32]) -> bool;
-    /// The public shares of `secrets`.
-    fn generate(cpu: Cpu, secrets: &[[u8; 32]], publics: &mut [Self::Public]);
-    /// What `secrets` and `peers` agree on, and whether they may.
-    fn agree(
-        cpu: Cpu,
-        secrets: &[[u8; 32]],
-        peers: &[Self::Public],
-        shared: &mut [[u8; 32]],
-        valid: &mut [bool],
-    );
-    /// Both.
-    fn exchange(
-        cpu: Cpu,
-        secrets: &[[u8; 32]],
-        peers: &[Self::Public],
-        publics: &mut [Self::Public],
-        shared: &mut [[u8; 32]],
-        valid: &mut [bool],
-    );
+/// Our shares, what was agreed on with them, and whether the peers' are valid.
+pub(super) struct Exchanged<C: Curve> {
+    pub(super) publics: [C::Public; MOST],
+    pub(super) shared: Secrets,
+    pub(super) valid: [bool; MOST],
 }
 
-/// Curve25519.
-pub(super) struct Curve25519;
-
-impl Curve for Curve25519 {
-    const GROUP: Group = Group::X25519;
-    const NONE: [u8; 32] = [0; 32];
-    type Public = [u8; 32];
-
-    fn ahead(pools: &mut Pools) -> &mut Ahead<Self> {
-        &mut pools.x25519
-    }
-
-    /// RFC 7748 section 5: every one is made into one.
-    fn is_secret(_: &[u8; 32]) -> bool {
-        true
-    }
-
-    fn generate(cpu: Cpu, secrets: &[[u8; 32]], publics: &mut [[u8; 32]]) {
-        x25519::generate(cpu, secrets, publics);
-    }
-
-    fn agree(
-        cpu: Cpu,
-        secrets: &[[u8; 32]],
-        peers: &[[u8; 32]],
-        shared: &mut [[u8; 32]],
-        valid: &mut [bool],
-    ) {
-        x25519::agree(cpu, secrets, peers, shared);
-        validate(shared, valid);
-    }
-
-    fn exchange(
-        cpu: Cpu,
-        secrets: &[[u8; 32]],
-        peers: &[[u8; 32]],
-        publics: &mut [[u8; 32]],
-        shared: &mut [[u8; 32]],
-        valid: &mut [bool],
-    ) {
-        x25519::exchange(cpu, secrets, peers, publics, shared);
-        validate(shared, valid);
+impl<C: Curve> Default for Exchanged<C> {
+    fn default() -> Self {
+        Self { publics: [C::NONE; MOST], shared: Secrets::default(), valid: [false; MOST] }
     }
 }
 
-/// RFC 8446 section 7.4.2: "check whether the computed Diffie-Hellman shared secret is the all-zero value and
-/// abort if so".
-fn validate(shared: &[[u8; 32]], valid: &mut [bool]) {
-    for (shared, valid) in shared.iter().zip(valid) {
-        *valid = !bool::from(shared.ct_eq(&[0; 32]));
-    }
-}
-
-/// P-256.
-pub(super) struct P256;
-
-impl Curve for P256 {
-    const GROUP: Group = Group::Secp256r1;
-    const NONE: [u8; 65] = [0; 65];
-    type Public = [u8; 65];
-
-    fn ahead(pools: &mut Pools) -> &mut Ahead<Self> {
-        &mut pools.p256
-    }
-
-    fn is_secret(secret: &[u8; 32]) -> bool {
-        SecretKey::from_slice(secret).is_ok()
-    }
-
-    fn generate(cpu: Cpu, secrets: &[[u8; 32]], publics: &mut [[u8; 65]]) {
-        lanes_p256::generate(cpu, secrets, publics);
-    }
-
-    fn agree(
-        cpu: Cpu,
-        secrets: &[[u8; 32]],
-        peers: &[[u8; 65]],
-        shared: &mut [[u8; 32]],
-        valid: &mut [bool],
-    ) {
-        lanes_p256::agree(cpu, secrets, peers, shared, valid);
-    }
-
-    fn exchange(
-        cpu: Cpu,
-        secrets: &[[u8; 32]],
-        peers: &[[u8; 65]],
-        publics: &mut [[u8; 65]],
-        shared: &mut [[u8; 32]],
-        valid: &mut [bool],
-    ) {
-        lanes_p256::exchange(cpu, secrets, peers, publics, shared, valid);
+impl Signing {
+    fn job(&self) -> Job {
+        Job::Sign { key: self.key, scheme: self.scheme, message: self.message }
     }
 }
 
 impl<R: CryptoRng> Work<'_, R> {
-    /// Does jobs without lanes, and with pairs made ahead where there are any.
-    pub(super) fn one_by_one(&mut self, jobs: &[(Token, Job)]) {
-        for (token, job) in jobs {
-            let done = match job {
-                Job::Exchange { group: Group::X25519, peer } => self.exchange_alone::<Curve25519>(*peer),
-                Job::Exchange { group: Group::Secp256r1, peer } => self.exchange_alone::<P256>(*peer),
-                Job::Generate { group: Group::X25519 } => self.pair::<Curve25519>().map(generated),
-                Job::Generate { group: Group::Secp256r1 } => self.pair::<P256>().map(generated),
-                Job::Agree { .. } | Job::Sign { .. } => None,
-            };
-            self.done.push_back((*token, done.unwrap_or_else(|| self.scalar.work(job))));
+    /// Exchanges without lanes, with pairs made ahead if there are any.
+    pub(super) fn exchange_alone<C: Curve>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
+        for (ticket, peer) in tickets.iter().zip(peers) {
+            let peer = Share::new(C::GROUP, peer.as_ref());
+            let done = peer.map_or(Done::Failed(Failure::Internal), |peer| self.exchanged_alone::<C>(peer));
+            self.answer(ticket, done);
         }
     }
 
-    fn exchange_alone<C: Curve>(&mut self, peer: Share) -> Option<Done> {
-        let (private, share) = self.pair::<C>()?;
-        Some(match self.scalar.work(&Job::Agree { private, peer }) {
+    pub(super) fn exchanged_alone<C: Curve>(&mut self, peer: Share) -> Done {
+        let Some((private, share)) = self.pair::<C>() else {
+            return self.scalar.work(&Job::Exchange { group: C::GROUP, peer });
+        };
+        match self.scalar.work(&Job::Agree { private, peer }) {
             Done::Agreed { secret } => Done::Exchanged { share, secret },
             other => other,
-        })
+        }
     }
 
-    fn pair<C: Curve>(&mut self) -> Option<(PrivateShare, Share)> {
+    /// Key pairs without lanes: those made ahead if there are any.
+    pub(super) fn generate_alone<C: Curve>(&mut self, tickets: &[Ticket]) {
+        for ticket in tickets {
+            let done = match self.pair::<C>() {
+                Some((private, share)) => Done::Generated { private, share },
+                None => self.scalar.work(&Job::Generate { group: C::GROUP }),
+            };
+            self.answer(ticket, done);
+        }
+    }
+
+    /// Agreements without lanes.
+    pub(super) fn agree_alone<C: Curve>(&mut self, tickets: &[Ticket], inputs: &[Agreement<C>]) {
+        for (ticket, Agreement { private, peer }) in tickets.iter().zip(inputs) {
+            let done = Share::new(C::GROUP, peer.as_ref()).map_or(Done::Failed(Failure::Internal), |peer| {
+                self.scalar.work(&Job::Agree { private: private.clone(), peer })
+            });
+            self.answer(ticket, done);
+        }
+    }
+
+    /// Signatures without lanes.
+    pub(super) fn sign_alone(&mut self, tickets: &[Ticket], inputs: &[Signing]) {
+        for (ticket, signing) in tickets.iter().zip(inputs) {
+            let done = self.scalar.work(&signing.job());
+            self.answer(ticket, done);
+        }
+    }
+
+    /// What there are no lanes for.
+    pub(super) fn others(&mut self, tickets: &[Ticket], jobs: &[Job]) {
+        for (ticket, job) in tickets.iter().zip(jobs) {
+            let done = self.scalar.work(job);
+            self.answer(ticket, done);
+        }
+    }
+
+    pub(super) fn pair<C: Curve>(&mut self) -> Option<(PrivateShare, Share)> {
         let (secrets, publics) = C::ahead(self.ahead).take(1)?;
         Some((PrivateShare::new(C::GROUP, secrets[0]), Share::new(C::GROUP, publics[0].as_ref())?))
     }
 
-    /// Does jobs that are all [`Job::Exchange`].
-    pub(super) fn exchange<C: Curve>(&mut self, jobs: &[(Token, Job)]) {
-        let count = jobs.len().min(MOST);
-        let peers = &peers::<C>(jobs)[..count];
-        let mut shared = Secrets::default();
-        let mut valid = [false; MOST];
-        let (agreed, holds) = (&mut shared[..count], &mut valid[..count]);
-        let publics = if let Some((secrets, publics)) = C::ahead(self.ahead).take(count) {
-            C::agree(self.cpu, &secrets[..count], peers, agreed, holds);
-            publics
-        } else {
-            let secrets = secrets::<C>(count, self.random);
-            let mut publics = [C::NONE; MOST];
-            C::exchange(self.cpu, &secrets[..count], peers, &mut publics[..count], agreed, holds);
-            publics
-        };
-        for (index, (token, _)) in jobs.iter().enumerate() {
+    /// Exchanges with `peers`.
+    pub(super) fn exchange<C: Curve>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
+        let Exchanged { publics, shared, valid } = self.exchanged::<C>(peers);
+        for (index, ticket) in tickets.iter().enumerate() {
             let share = Share::new(C::GROUP, publics[index].as_ref()).filter(|_| valid[index]);
             let done = share.map_or(Done::Failed(Failure::InvalidShare), |share| Done::Exchanged {
                 share,
                 secret: Secret::new(shared[index]),
             });
-            self.done.push_back((*token, done));
+            self.answer(ticket, done);
         }
     }
 
-    /// Does jobs that are all [`Job::Generate`].
-    pub(super) fn generate<C: Curve>(&mut self, jobs: &[(Token, Job)]) {
-        let count = jobs.len().min(MOST);
+    /// What pairs of ours and at most [`MOST`] `peers` agree on.
+    pub(super) fn exchanged<C: Curve>(&mut self, peers: &[C::Public]) -> Exchanged<C> {
+        let count = peers.len().min(MOST);
+        let peers = &peers[..count];
+        let mut exchanged = Exchanged::default();
+        let (agreed, holds) = (&mut exchanged.shared[..count], &mut exchanged.valid[..count]);
+        if let Some((secrets, publics)) = C::ahead(self.ahead).take(count) {
+            C::agree(self.cpu, &secrets[..count], peers, agreed, holds);
+            exchanged.publics = publics;
+        } else {
+            let secrets = secrets::<C>(count, self.random);
+            let publics = &mut exchanged.publics[..count];
+            C::exchange(self.cpu, &secrets[..count], peers, publics, agreed, holds);
+        }
+        exchanged
+    }
+
+    /// Key pairs.
+    pub(super) fn generate<C: Curve>(&mut self, tickets: &[Ticket]) {
+        let count = tickets.len().min(MOST);
         let (secrets, publics) = C::ahead(self.ahead).take(count).unwrap_or_else(|| {
             let secrets = secrets::<C>(count, self.random);
             let mut publics = [C::NONE; MOST];
             C::generate(self.cpu, &secrets[..count], &mut publics[..count]);
             (secrets, publics)
         });
-        for (index, (token, _)) in jobs.iter().enumerate() {
+        for (index, ticket) in tickets.iter().enumerate() {
             let share = Share::new(C::GROUP, publics[index].as_ref());
             let done = share.map_or(Done::Failed(Failure::Internal), |share| Done::Generated {
                 private: PrivateShare::new(C::GROUP, secrets[index]),
                 share,
             });
-            self.done.push_back((*token, done));
+            self.answer(ticket, done);
         }
     }
 
-    /// Does jobs that are all [`Job::Agree`].
-    pub(super) fn agree<C: Curve>(&mut self, jobs: &[(Token, Job)]) {
-        let count = jobs.len().min(MOST);
+    /// Agreements.
+    pub(super) fn agree<C: Curve>(&mut self, tickets: &[Ticket], inputs: &[Agreement<C>]) {
+        let count = inputs.len().min(MOST);
         let mut secrets = Secrets::default();
-        for (secret, (_, job)) in secrets.iter_mut().zip(jobs) {
-            if let Job::Agree { private, .. } = job {
-                secret.copy_from_slice(private.bytes());
-            }
+        let mut peers = [C::NONE; MOST];
+        for ((secret, peer), input) in secrets.iter_mut().zip(&mut peers).zip(inputs) {
+            secret.copy_from_slice(input.private.bytes());
+            *peer = input.peer;
         }
-        let peers = peers::<C>(jobs);
         let mut shared = Secrets::default();
         let mut valid = [false; MOST];
         C::agree(self.cpu, &secrets[..count], &peers[..count], &mut shared[..count], &mut valid[..count]);
-        for (index, (token, _)) in jobs.iter().enumerate() {
+        for (index, ticket) in tickets.iter().enumerate() {
             let done = match valid[index] {
                 true => Done::Agreed { secret: Secret::new(shared[index]) },
                 false => Done::Failed(Failure::InvalidShare),
             };
-            self.done.push_back((*token, done));
+            self.answer(ticket, done);
         }
     }
 
-    /// Does jobs that are all [`Job::Sign`] by ECDSA keys, whose scalars `key` gives.
-    pub(super) fn sign_ecdsa(&mut self, jobs: &[(Token, Job)], key: impl Fn(KeyId) -> [u8; 32]) {
-        let count = jobs.len().min(MOST);
+    /// Signatures by ECDSA keys, whose scalars `key` gives.
+    pub(super) fn sign_ecdsa<'k>(
+        &mut self,
+        tickets: &[Ticket],
+        inputs: &[Signing],
+        key: impl Fn(KeyId) -> &'k [u8; 32],
+    ) {
+        let count = inputs.len().min(MOST);
         let mut keys = Secrets::default();
         let mut noise = Secrets::default();
         self.random.fill_bytes(noise[..count].as_flattened_mut());
         let mut digests = [[0; 32]; MOST];
-        for (index, (_, job)) in jobs.iter().enumerate() {
-            if let Job::Sign { key: id, message, .. } = job {
-                keys[index] = key(*id);
-                digests[index].copy_from_slice(Hash::Sha256.digest(&[message.bytes()]).as_ref());
-            }
+        for (index, signing) in inputs.iter().enumerate() {
+            keys[index].copy_from_slice(key(signing.key));
+            digests[index] = digest(signing.message.bytes());
         }
         let mut signatures = [[0; 64]; MOST];
         let mut valid = [false; MOST];
@@ -321,22 +212,21 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut signatures[..count],
             &mut valid[..count],
         );
-        for (index, (token, job)) in jobs.iter().enumerate() {
+        for (index, (ticket, signing)) in tickets.iter().zip(inputs).enumerate() {
             let signature = der(&signatures[index]).filter(|_| valid[index]);
-            self.done.push_back((*token, signature.map_or_else(|| self.scalar.work(job), Done::Signed)));
+            let done = signature.map_or_else(|| self.scalar.work(&signing.job()), Done::Signed);
+            self.answer(ticket, done);
         }
     }
 
-    /// Does at most eight jobs that are all [`Job::Sign`] by the RSA key `key`.
-    pub(super) fn sign_rsa(&mut self, jobs: &[(Token, Job)], key: &mut rsa::Key) {
-        let count = jobs.len().min(LANES);
+    /// At most eight signatures by the RSA key `key`.
+    pub(super) fn sign_rsa(&mut self, tickets: &[Ticket], inputs: &[Signing], key: &mut rsa::Key) {
+        let count = inputs.len().min(LANES);
         let len = key.len();
         let mut messages = [[0; 512]; LANES];
         let mut encoded = [false; LANES];
-        for (index, (_, job)) in jobs.iter().enumerate().take(LANES) {
-            if let Job::Sign { scheme, message, .. } = job {
-                encoded[index] = encode(*scheme, message.bytes(), &mut messages[index][..len], self.random);
-            }
+        for (index, Signing { scheme, message, .. }) in inputs.iter().enumerate() {
+            encoded[index] = encode(*scheme, message.bytes(), &mut messages[index][..len], self.random);
         }
         let mut signatures = [[0; 512]; LANES];
         let mut valid = [false; LANES];
@@ -347,40 +237,18 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut valid[..count],
             &mut |place: &mut [u8]| random.fill_bytes(place),
         );
-        for (index, (token, job)) in jobs.iter().enumerate().take(LANES) {
+        for (index, (ticket, signing)) in tickets.iter().zip(inputs).enumerate() {
             let signature =
                 Signature::new(&signatures[index][..len]).filter(|_| encoded[index] && valid[index]);
             // A result that does not stand its check is thrown away.
-            self.done.push_back((*token, signature.map_or_else(|| self.scalar.work(job), Done::Signed)));
+            let done = signature.map_or_else(|| self.scalar.work(&signing.job()), Done::Signed);
+            self.answer(ticket, done);
         }
     }
-}
 
-fn generated((private, share): (PrivateShare, Share)) -> Done {
-    Done::Generated { private, share }
-}
-
-fn secrets<C: Curve>(count: usize, random: &mut impl CryptoRng) -> Secrets {
-    let mut secrets = Secrets::default();
-    random.fill_bytes(secrets[..count].as_flattened_mut());
-    for secret in &mut secrets[..count] {
-        while !C::is_secret(secret) {
-            random.fill_bytes(secret);
-        }
+    pub(super) fn answer(&mut self, ticket: &Ticket, done: Done) {
+        self.done.push_back((ticket.token, done));
     }
-    secrets
-}
-
-/// What the peers sent, or nothing that is valid where it has not the form.
-fn peers<C: Curve>(jobs: &[(Token, Job)]) -> [C::Public; MOST] {
-    let mut peers = [C::NONE; MOST];
-    for (place, (_, job)) in peers.iter_mut().zip(jobs) {
-        if let Job::Exchange { peer, .. } | Job::Agree { peer, .. } = job {
-            let share = peer.of(C::GROUP).and_then(|bytes| C::Public::try_from(bytes).ok());
-            *place = share.unwrap_or(C::NONE);
-        }
-    }
-    peers
 }
 
 /// The encoded message of an RSA scheme; false when it has none of this length.

@@ -2,23 +2,24 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 use rcgen::KeyPair;
 
 use super::*;
-use crate::test_keys::{P256_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, Text};
+use crate::test_keys::{ED25519_PKCS8, P256_SEC1, P384_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, Text};
 use crate::{
-    AwsLc, Done, Engine, Failure, Group, Job, KeyId, Message, PrivateKey, PrivateShare, Share,
+    AwsLc, Done, Engine, Failure, Group, Job, KeyId, Message, PrivateKey, PrivateShare, Share, SharePool,
     SignatureScheme, SystemRandom, Token, verify,
 };
 
 const GROUPS: [Group; 2] = [Group::X25519, Group::Secp256r1];
 
-/// Two ECDSA keys, then RSA of 2048 and 3072 bits.
+/// Two ECDSA keys, RSA of 2048 and 3072 bits, then ECDSA on P-384 and Ed25519.
 fn keys() -> Vec<PrivateKey> {
     static OTHER: Text = Text::new(|| KeyPair::generate().unwrap().serialize_pem().into_bytes());
-    let texts = [&P256_SEC1, &OTHER, &RSA_2048_PKCS1, &RSA_3072_PKCS8];
+    let texts = [&P256_SEC1, &OTHER, &RSA_2048_PKCS1, &RSA_3072_PKCS8, &P384_SEC1, &ED25519_PKCS8];
     texts.iter().map(|text| PrivateKey::from_pem(text).unwrap()).collect()
 }
 
@@ -29,14 +30,15 @@ fn batch(capacity: usize) -> Batch {
 /// What is asked, and what is needed to check the answer.
 enum Asked {
     Exchange(PrivateShare),
+    Hybrid(DecapsulationKey, PrivateShare),
     Invalid,
     Generate(Group),
     Agree(PrivateShare, Share),
     Sign(usize, SignatureScheme, Vec<u8>),
 }
 
-/// An engine to check by.
-struct Oracle(AwsLc);
+/// An engine to check by, and room for the shares of its jobs.
+struct Oracle(AwsLc, SharePool);
 
 impl Oracle {
     fn ask(&mut self, job: Job) -> Done {
@@ -50,7 +52,8 @@ impl Oracle {
         (private, share)
     }
 
-    fn agree(&mut self, private: &PrivateShare, peer: Share) -> Vec<u8> {
+    fn agree(&mut self, private: &PrivateShare, peer: &Share) -> Vec<u8> {
+        let peer = peer.try_clone().unwrap();
         let Done::Agreed { secret } = self.ask(Job::Agree { private: private.clone(), peer }) else {
             panic!("no secret")
         };
@@ -59,25 +62,30 @@ impl Oracle {
 
     /// A job of the `number`th kind.
     fn job(&mut self, number: usize, random: &mut ChaCha20Rng) -> (Job, Asked) {
-        let group = GROUPS[number % 2];
+        let kind = number / 2 % 7;
+        let group = if kind == 5 { Group::Secp384r1 } else { GROUPS[number % 2] };
         let (private, share) = self.pair(group);
-        match number / 2 % 5 {
-            0 => (Job::Exchange { group, peer: share }, Asked::Exchange(private)),
+        match kind {
+            0 | 5 => (Job::Exchange { group, peer: share }, Asked::Exchange(private)),
+            6 => self.hybrid(number % 2 == 0),
             1 => (Job::Generate { group }, Asked::Generate(group)),
             2 => {
                 let (_, peer) = self.pair(group);
-                (Job::Agree { private: private.clone(), peer }, Asked::Agree(private, peer))
+                let job = Job::Agree { private: private.clone(), peer: peer.try_clone().unwrap() };
+                (job, Asked::Agree(private, peer))
             }
             3 => {
                 let zeros = Share::new(group, &vec![0; group.share_len()]).unwrap();
                 (Job::Exchange { group, peer: zeros }, Asked::Invalid)
             }
             _ => {
-                let key = random.next_u32() as usize % 4;
+                let key = random.next_u32() as usize % 6;
                 let scheme = match key {
                     0 | 1 => SignatureScheme::EcdsaSecp256r1Sha256,
                     2 => SignatureScheme::RsaPssRsaeSha256,
-                    _ => SignatureScheme::RsaPkcs1Sha384,
+                    3 => SignatureScheme::RsaPkcs1Sha384,
+                    4 => SignatureScheme::EcdsaSecp384r1Sha384,
+                    _ => SignatureScheme::Ed25519,
                 };
                 let mut text = vec![0; random.next_u32() as usize % 161];
                 random.fill_bytes(&mut text);
@@ -88,18 +96,38 @@ impl Oracle {
         }
     }
 
+    fn hybrid(&mut self, valid: bool) -> (Job, Asked) {
+        let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
+        let mut bytes = key.encapsulation_key().unwrap().key_bytes().unwrap().as_ref().to_vec();
+        let (private, point) = self.pair(Group::X25519);
+        bytes.extend(point.bytes());
+        if !valid {
+            bytes[..2].fill(0xff);
+        }
+        let group = Group::X25519MlKem768;
+        let peer = self.1.share(group, &bytes).unwrap();
+        let asked = if valid { Asked::Hybrid(key, private) } else { Asked::Invalid };
+        (Job::Exchange { group, peer }, asked)
+    }
+
     fn check(&mut self, keys: &[PrivateKey], asked: &Asked, done: Done) {
         match (asked, done) {
             (Asked::Exchange(private), Done::Exchanged { share, secret }) => {
-                assert_eq!(self.agree(private, share), secret.bytes());
+                assert_eq!(self.agree(private, &share), secret.bytes());
+            }
+            (Asked::Hybrid(key, private), Done::Exchanged { share, secret }) => {
+                let (ciphertext, point) = share.bytes().split_at(1088);
+                let point = Share::new(Group::X25519, point).unwrap();
+                let first = key.decapsulate(Ciphertext::from(ciphertext)).unwrap();
+                assert_eq!([first.as_ref(), &self.agree(private, &point)].concat(), secret.bytes());
             }
             (Asked::Invalid, Done::Failed(Failure::InvalidShare)) => {}
             (Asked::Generate(group), Done::Generated { private, share }) => {
                 let (other, peer) = self.pair(*group);
-                assert_eq!(self.agree(&private, peer), self.agree(&other, share));
+                assert_eq!(self.agree(&private, &peer), self.agree(&other, &share));
             }
             (Asked::Agree(private, peer), Done::Agreed { secret }) => {
-                assert_eq!(self.agree(private, *peer), secret.bytes());
+                assert_eq!(self.agree(private, peer), secret.bytes());
             }
             (Asked::Sign(key, scheme, text), Done::Signed(signature)) => {
                 let public = keys[*key].public_key_der();
@@ -114,10 +142,10 @@ impl Oracle {
 #[test]
 fn jobs_of_all_kinds_and_numbers_are_answered() {
     let keys = keys();
-    let mut oracle = Oracle(AwsLc::new(&keys, 8).unwrap());
+    let mut oracle = Oracle(AwsLc::new(&keys, 8).unwrap(), SharePool::new(65));
     let mut batch = batch(100);
     let mut random = ChaCha20Rng::seed_from_u64(3);
-    let kinds = (0..10).map(Some).chain([None]);
+    let kinds = (0..14).map(Some).chain([None]);
     for kind in kinds {
         for count in [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65] {
             let mut asked = HashMap::new();
@@ -134,6 +162,7 @@ fn jobs_of_all_kinds_and_numbers_are_answered() {
                 }
             }
             assert!(asked.is_empty());
+            assert_eq!(oracle.1.free(), 65);
         }
     }
 }
@@ -208,14 +237,14 @@ fn nonce_of(signature: &[u8]) -> &[u8] {
 /// Two messages under one nonce give the key away.
 #[test]
 fn nonces_differ_even_without_randomness() {
-    let mut broken = Batch::with_random(&keys(), 100, Broken, 1).unwrap();
+    let mut broken = Batch::with_random(&keys(), 100, Broken, Some(1)).unwrap();
     let signatures = sign_all(&mut broken, &[(0, b"one"), (0, b"two"), (1, b"one"), (0, b"one")]);
     let nonces: Vec<_> = signatures.iter().map(|signature| nonce_of(signature)).collect();
     assert!(nonces[0] != nonces[1] && nonces[0] != nonces[2] && nonces[1] != nonces[2]);
     // The same key, message and randomness: the same signature, as RFC 6979 has it.
     assert_eq!(signatures[0], signatures[3]);
 
-    let mut random = Batch::with_random(&keys(), 100, SystemRandom, 1).unwrap();
+    let mut random = Batch::with_random(&keys(), 100, SystemRandom, Some(1)).unwrap();
     let signatures = sign_all(&mut random, &[(0, &b"one"[..]); 32]);
     let nonces: std::collections::HashSet<_> =
         signatures.iter().map(|signature| nonce_of(signature)).collect();

@@ -101,7 +101,7 @@ fn read_chain(place: &Place<'_>) -> Option<Vec<Vec<u8>>> {
 
 /// The key.
 fn read_key(place: &Place<'_>) -> Option<PrivateKey> {
-    const HOLDS: &str = "an ECDSA P-256 key, or an RSA key of 2048 to 4096 bits";
+    const HOLDS: &str = "an ECDSA key on P-256 or P-384, an Ed25519 key, or an RSA key of 2048 to 4096 bits";
     let must = format!("must be a PEM file with {HOLDS}");
     let bytes = place.read(HOLDS)?;
     match PrivateKey::from_pem(&bytes) {

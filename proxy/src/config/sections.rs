@@ -234,7 +234,12 @@ impl Tls {
     fn read(table: &Table<'_>, directory: &Path) -> Self {
         let versions = [("1.3", Version::Tls13), ("1.2", Version::Tls12)];
         let suites: Vec<_> = Suite::ALL.iter().map(|&suite| (suite.name(), suite)).collect();
-        let groups = [("x25519", Group::X25519), ("secp256r1", Group::Secp256r1)];
+        let groups = [
+            ("x25519mlkem768", Group::X25519MlKem768),
+            ("x25519", Group::X25519),
+            ("secp256r1", Group::Secp256r1),
+            ("secp384r1", Group::Secp384r1),
+        ];
         let engines = [
             ("auto", EngineChoice::Auto),
             ("batch", EngineChoice::Batch),

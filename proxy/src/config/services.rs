@@ -200,7 +200,8 @@ pub(super) fn suites_fit(
         let mut kinds = used.iter().filter_map(|&index| certificates.get(index)).map(|used| used.key.kind());
         let fits = kinds.any(|kind| {
             let with = match kind {
-                KeyKind::EcdsaP256 => "TLS_ECDHE_ECDSA_",
+                // RFC 8422 section 5.10: Ed25519 goes with the suites of ECDSA.
+                KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::Ed25519 => "TLS_ECDHE_ECDSA_",
                 KeyKind::Rsa { .. } => "TLS_ECDHE_RSA_",
             };
             tls12().any(|suite| suite.name().starts_with(with))
@@ -208,7 +209,8 @@ pub(super) fn suites_fit(
         if !fits {
             let title =
                 format!("`tls.suites`: none of TLS 1.2 suits the certificates of {}", listener.address);
-            let label = "needs an ECDSA suite for an ECDSA certificate, an RSA suite for an RSA one";
+            let label =
+                "needs an ECDSA suite for an ECDSA or Ed25519 certificate, an RSA suite for an RSA one";
             findings.error(title, |error| error.at(at.clone(), label));
         }
     }

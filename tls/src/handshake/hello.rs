@@ -1,7 +1,7 @@
 //! The ClientHello: version, suite, group, certificate and protocol are chosen here.
 
 use levee_buf::Memory;
-use levee_crypto::{Digest, Group, Share, SignatureScheme};
+use levee_crypto::{Digest, Group, Share, ShareError, SignatureScheme};
 
 use super::{Context, Established, Message, State, tls12, tls13};
 use crate::config::{Kind, ServerConfig};
@@ -76,20 +76,38 @@ impl Hello {
                 return Err(Error::SecondHelloDiffers);
             }
             let terms = terms13(cx.config, &hello, retry.group)?;
-            let peer = Share::new(retry.group, share).ok_or(Error::BadKeyShare)?;
+            let peer = peer(retry.group, share, cx)?.ok_or(Error::SharesFull)?;
             return Ok(tls13::start(&hello, message, terms, peer, Some(retry.transcript), cx));
         }
+        // A share of a group that we like less is taken as it is: to be asked again would cost the client a round
+        // trip, and both sides more than the better group is worth to one that did not send it.
+        let mut short_of_room = false;
         for &group in &cx.config.options.groups {
             if let Some(share) = shares.find(group, groups)? {
                 let terms = terms13(cx.config, &hello, group)?;
-                let peer = Share::new(group, share).ok_or(Error::BadKeyShare)?;
-                return Ok(tls13::start(&hello, message, terms, peer, None, cx));
+                match peer(group, share, cx)? {
+                    Some(peer) => return Ok(tls13::start(&hello, message, terms, peer, None, cx)),
+                    None => short_of_room = true,
+                }
+                cx.out.counters.shares_passed_over = cx.out.counters.shares_passed_over.wrapping_add(1);
             }
         }
         let mut ours = cx.config.options.groups.iter();
-        let group = ours.find(|group| groups.contains(group.code())).ok_or(Error::NoCommonGroup)?;
-        let terms = terms13(cx.config, &hello, *group)?;
+        let may = |group: Group| groups.contains(group.code()) && !(short_of_room && group.is_hybrid());
+        let Some(&group) = ours.find(|&&group| may(group)) else {
+            return Err(if short_of_room { Error::SharesFull } else { Error::NoCommonGroup });
+        };
+        let terms = terms13(cx.config, &hello, group)?;
         tls13::retry(&hello, message, terms, cx)
+    }
+}
+
+/// The client's share of `group`; none while there is no room for it.
+fn peer<M: Memory>(group: Group, share: &[u8], cx: &Context<'_, '_, M>) -> Result<Option<Share>, Error> {
+    match cx.shares.share(group, share) {
+        Ok(peer) => Ok(Some(peer)),
+        Err(ShareError::Length) => Err(Error::BadKeyShare),
+        Err(ShareError::Exhausted) => Ok(None),
     }
 }
 
@@ -164,7 +182,7 @@ fn terms12(config: &ServerConfig, hello: &ClientHello<'_>) -> Result<Established
     }
     // RFC 8422 section 4: a client without supported_groups leaves the choice to the server.
     let takes = |group: Group| hello.groups.is_none_or(|groups| groups.contains(group.code()));
-    let mut groups = config.options.groups.iter().copied();
+    let mut groups = config.options.groups.iter().copied().filter(|group| !group.is_hybrid());
     let group = match hello.groups {
         Some(_) => groups.find(|&group| takes(group)),
         None => groups.find(|&group| group == Group::Secp256r1),
@@ -177,8 +195,10 @@ fn terms12(config: &ServerConfig, hello: &ClientHello<'_>) -> Result<Established
         };
         let authentication = match kind {
             // RFC 8422 section 5.3: the certificate's curve is among the client's groups.
-            Kind::Ecdsa if !takes(Group::Secp256r1) => continue,
-            Kind::Ecdsa => Authentication::Ecdsa,
+            Kind::EcdsaP256 if !takes(Group::Secp256r1) => continue,
+            Kind::EcdsaP384 if !takes(Group::Secp384r1) => continue,
+            // RFC 8422 section 5.10: Ed25519 goes with the suites of ECDSA; it names no curve in groups.
+            Kind::EcdsaP256 | Kind::EcdsaP384 | Kind::Ed25519 => Authentication::Ecdsa,
             Kind::Rsa => Authentication::Rsa,
         };
         let suite = suites.clone().find(|suite| suite.authentication() == authentication);
@@ -200,7 +220,6 @@ fn scheme(
     version: Version,
 ) -> Option<SignatureScheme> {
     use SignatureScheme as S;
-    const ECDSA: &[S] = &[S::EcdsaSecp256r1Sha256];
     // RFC 8446 section 4.2.3: RSASSA-PKCS1-v1_5 is not for signed TLS 1.3 handshake messages.
     const RSA13: &[S] = &[S::RsaPssRsaeSha256, S::RsaPssRsaeSha384, S::RsaPssRsaeSha512];
     const RSA12: &[S] = &[
@@ -211,8 +230,10 @@ fn scheme(
         S::RsaPkcs1Sha384,
         S::RsaPkcs1Sha512,
     ];
-    let ours = match (config.certificates.get(usize::from(certificate))?.kind, version) {
-        (Kind::Ecdsa, _) => ECDSA,
+    let ours: &[S] = match (config.certificates.get(usize::from(certificate))?.kind, version) {
+        (Kind::EcdsaP256, _) => &[S::EcdsaSecp256r1Sha256],
+        (Kind::EcdsaP384, _) => &[S::EcdsaSecp384r1Sha384],
+        (Kind::Ed25519, _) => &[S::Ed25519],
         (Kind::Rsa, Version::Tls13) => RSA13,
         (Kind::Rsa, Version::Tls12) => RSA12,
     };

@@ -15,7 +15,7 @@ pub(crate) mod tls13;
 mod traffic;
 
 use levee_buf::Memory;
-use levee_crypto::{Done, Failure, Job, SignatureScheme};
+use levee_crypto::{Done, Failure, Job, SharePool, SignatureScheme};
 pub(crate) use traffic::Traffic;
 
 use crate::config::ServerConfig;
@@ -71,6 +71,8 @@ impl<'a> Message<'a> {
 /// What a state may touch.
 pub(crate) struct Context<'c, 'o, M: Memory> {
     pub(crate) config: &'c ServerConfig,
+    /// Room for long key shares.
+    pub(crate) shares: &'c SharePool,
     pub(crate) incoming: &'c mut Incoming<M>,
     pub(crate) outgoing: &'c mut Outgoing<M>,
     /// A job that the engine had no room for.

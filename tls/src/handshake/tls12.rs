@@ -22,7 +22,7 @@ use crate::transcript::Transcript;
 const DOWNGRADE: [u8; 8] = *b"DOWNGRD\x01";
 
 /// The most bytes of the parameters of an ephemeral key.
-const MAX_PARAMETERS: usize = 4 + 65;
+const MAX_PARAMETERS: usize = 4 + 97;
 
 /// The most bytes of ServerKeyExchange and ServerHelloDone.
 const MAX_SIGNED: usize = 4 + MAX_PARAMETERS + 4 + 512 + 4;

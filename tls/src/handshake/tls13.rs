@@ -10,7 +10,7 @@ use levee_crypto::{Digest, Group, Job, Message as Signed, Purpose, Secret, Share
 use super::hello::{Hello, MAX_CHANGE_CIPHER_SPECS, Retry};
 use super::{Context, Established, Message, State, Traffic};
 use crate::codec::append;
-use crate::config::Certificate;
+use crate::config::{Certificate, MAX_CERTIFICATE_MESSAGE};
 use crate::error::Error;
 use crate::keys::{HandshakeSecret, Keys, MasterSecret, TrafficSecret};
 use crate::messages::SessionId;
@@ -28,6 +28,22 @@ const MAX_CERTIFICATE_VERIFY: usize = 8 + 512;
 
 /// The most bytes of Finished.
 const MAX_FINISHED: usize = 4 + 48;
+
+/// The longest flight there can be has room in one segment.
+const _: () = assert!(
+    HEADER
+        + MAX_SERVER_HELLO
+        + Group::X25519MlKem768.answer_len()
+        + CHANGE_CIPHER_SPEC.len()
+        + HEADER
+        + MAX_ENCRYPTED_EXTENSIONS
+        + MAX_CERTIFICATE_MESSAGE
+        + MAX_CERTIFICATE_VERIFY
+        + MAX_FINISHED
+        + 1
+        + TAG_LEN
+        <= levee_buf::MAX_ROOM
+);
 
 /// Waiting for the key exchange.
 pub(crate) struct Exchange {
@@ -79,7 +95,7 @@ pub(super) fn retry<M: Memory>(
     let mut transcript = Transcript::retried(terms.suite.hash(), message.bytes);
     let room = HEADER + MAX_SERVER_HELLO + CHANGE_CIPHER_SPEC.len();
     let mut wire = cx.out.memory.alloc(room).ok_or(Error::MemoryExhausted)?;
-    write_hello(&mut wire, &mut transcript, true, hello.session_id, |out| {
+    write_hello(&mut wire, MAX_SERVER_HELLO, &mut transcript, true, hello.session_id, |out| {
         server_flight::hello_retry_request(out, hello.session_id, terms.suite, terms.group)
     })?;
     cx.outgoing.send(wire);
@@ -90,17 +106,18 @@ pub(super) fn retry<M: Memory>(
     Ok(State::Hello(Hello::retry(Retry { group, transcript, constant_part, change_cipher_specs: 0 })))
 }
 
-/// Writes the record of a ServerHello and adds it to the transcript; then the change_cipher_spec, when
+/// Writes the record of a ServerHello of at most `room` bytes and adds it to the transcript; then the change_cipher_spec, when
 /// it is `due`.
 fn write_hello<C: Chain>(
     wire: &mut C,
+    room: usize,
     transcript: &mut Transcript,
     due: bool,
     session_id: &[u8],
     write: impl FnOnce(&mut levee_buf::Writer<'_>) -> Result<(), levee_buf::Full>,
 ) -> Result<(), Error> {
     append(wire, HEADER, |out| out.bytes(&header(ContentType::Handshake, 0)))?;
-    let length = append(wire, MAX_SERVER_HELLO, write)?;
+    let length = append(wire, room, write)?;
     transcript.add(wire.chunk(HEADER));
     let head = wire.chunk_mut(0).and_then(|record| record.first_chunk_mut()).ok_or(Error::SealFailed)?;
     *head = header(ContentType::Handshake, length);
@@ -138,11 +155,12 @@ impl Exchange {
         let certificate = certificate(config, terms)?;
         let random = cx.random();
 
-        let room = HEADER + MAX_SERVER_HELLO + CHANGE_CIPHER_SPEC.len() + HEADER;
+        let hello = MAX_SERVER_HELLO + share.bytes().len();
+        let room = HEADER + hello + CHANGE_CIPHER_SPEC.len() + HEADER;
         let rest = MAX_ENCRYPTED_EXTENSIONS + certificate.message13.len() + MAX_CERTIFICATE_VERIFY;
         let behind = MAX_FINISHED + 1 + TAG_LEN;
         let mut flight = cx.out.memory.alloc(room + rest + behind).ok_or(Error::MemoryExhausted)?;
-        write_hello(&mut flight, &mut transcript, !retried, session_id.bytes(), |out| {
+        write_hello(&mut flight, hello, &mut transcript, !retried, session_id.bytes(), |out| {
             let (suite, group) = (terms.suite, terms.group);
             server_flight::server_hello13(out, &random, session_id.bytes(), suite, group, share)
         })?;

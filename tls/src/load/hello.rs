@@ -2,9 +2,10 @@
 //! what changes with each handshake.
 
 use levee_buf::{Chain, Full, Memory, Writer};
-use levee_crypto::{Digest, Group, Hash, Running, TAG_LEN};
+use levee_crypto::{Digest, Group, Hash, Running, Secret as Agreed, TAG_LEN};
 
 use super::config::ClientOptions;
+use super::mlkem;
 use super::tickets::{Secret, Ticket};
 use crate::codec::append;
 use crate::config::ConfigError;
@@ -39,22 +40,41 @@ const X25519_GENERATOR: [u8; 32] = {
     u
 };
 
-/// Our share: the generator.
+/// The generator of P-384 (SEC 2 section 2.5.1), uncompressed.
+const P384_GENERATOR: [u8; 97] = [
+    0x04, 0xaa, 0x87, 0xca, 0x22, 0xbe, 0x8b, 0x05, 0x37, 0x8e, 0xb1, 0xc7, 0x1e, 0xf3, 0x20, 0xad, 0x74,
+    0x6e, 0x1d, 0x3b, 0x62, 0x8b, 0xa7, 0x9b, 0x98, 0x59, 0xf7, 0x41, 0xe0, 0x82, 0x54, 0x2a, 0x38, 0x55,
+    0x02, 0xf2, 0x5d, 0xbf, 0x55, 0x29, 0x6c, 0x3a, 0x54, 0x5e, 0x38, 0x72, 0x76, 0x0a, 0xb7, 0x36, 0x17,
+    0xde, 0x4a, 0x96, 0x26, 0x2c, 0x6f, 0x5d, 0x9e, 0x98, 0xbf, 0x92, 0x92, 0xdc, 0x29, 0xf8, 0xf4, 0x1d,
+    0xbd, 0x28, 0x9a, 0x14, 0x7c, 0xe9, 0xda, 0x31, 0x13, 0xb5, 0xf0, 0xb8, 0xc0, 0x0a, 0x60, 0xb1, 0xce,
+    0x1d, 0x7e, 0x81, 0x9d, 0x7a, 0x43, 0x1d, 0x7c, 0x90, 0xea, 0x0e, 0x5f,
+];
+
+/// Our share: the generator; of the hybrid that, behind an encapsulation key that hides nothing.
 pub(super) const fn share(group: Group) -> &'static [u8] {
     match group {
         Group::X25519 => &X25519_GENERATOR,
         Group::Secp256r1 => &P256_GENERATOR,
+        Group::Secp384r1 => &P384_GENERATOR,
+        Group::X25519MlKem768 => &mlkem::SHARE,
     }
 }
 
 /// What is agreed on with the generator as our share: the server's `share` itself.
-pub(super) fn agreed(group: Group, share: &[u8]) -> Result<&[u8], Error> {
-    match (group, share) {
-        (Group::X25519, share) if share.len() == 32 => Ok(share),
-        // An uncompressed point; the secret is its x coordinate (RFC 8446 section 7.4.2).
-        (Group::Secp256r1, [4, point @ ..]) if point.len() == 64 => point.get(..32).ok_or(Error::BadKeyShare),
-        _ => Err(Error::BadKeyShare),
-    }
+pub(super) fn agreed(group: Group, share: &[u8]) -> Result<Agreed, Error> {
+    let secret = match group {
+        Group::X25519 => share.try_into().ok().map(Agreed::new::<32>),
+        Group::Secp256r1 => x_coordinate::<32>(share).map(Agreed::new),
+        Group::Secp384r1 => x_coordinate::<48>(share).map(Agreed::new),
+        Group::X25519MlKem768 => mlkem::agreed(share).map(Agreed::new),
+    };
+    secret.ok_or(Error::BadKeyShare)
+}
+
+/// Of an uncompressed point; it is the secret (RFC 8446 section 7.4.2).
+fn x_coordinate<const N: usize>(share: &[u8]) -> Option<[u8; N]> {
+    let (x, y) = share.strip_prefix(&[4])?.split_first_chunk()?;
+    (y.len() == N).then_some(*x)
 }
 
 /// The parts of a ClientHello that are the same in all.

@@ -1,10 +1,12 @@
 //! A TLS client **for load and for tests alone**: whoever listens can read all that it says.
 //!
-//! Its key share is the generator of the group itself: u = 9 of X25519, G of P-256, as though its private
-//! key were one. So the agreed secret is the server's own share, which lies in the open (its 32 bytes;
-//! its x coordinate), and costs nothing. The server's work is what it always is: the share is a valid point
-//! of full order, and its agreement takes constant time. A core so carries many more handshakes than
-//! the server it measures. Never send anything through it that is worth a secret.
+//! Its key share is the generator of the group itself: u = 9 of X25519, G of P-256 and P-384, as though its
+//! private key were one. So the agreed secret is the server's own share, which lies in the open (its 32 bytes;
+//! its x coordinate), and costs nothing. Of the hybrid it sends an ML-KEM key that hides nothing besides, and
+//! reads the secret from the ciphertext (`mlkem.rs`). The server's work is what it always is: the share is a
+//! valid point of full order, the key a valid one, and agreement and encapsulation take constant time. A core so
+//! carries many more handshakes than the server it measures. Never send anything through it that is worth a
+//! secret.
 //!
 //! For the same reason it trusts whoever answers: [`Verify`] looks at signatures at most, never at who
 //! issued a certificate. The server's Finished is always verified.
@@ -40,6 +42,7 @@ mod client;
 mod config;
 mod handshake;
 mod hello;
+mod mlkem;
 mod tickets;
 mod tls12;
 mod tls13;

@@ -23,7 +23,7 @@ use crate::suite::Version;
 use crate::transcript::Transcript;
 
 /// Bytes of ClientKeyExchange: its header, and a share behind its length.
-const MAX_KEY_EXCHANGE: usize = 4 + 1 + 65;
+const MAX_KEY_EXCHANGE: usize = 4 + 1 + 97;
 
 /// Bytes of a Finished.
 const FINISHED: usize = 4 + 12;
@@ -272,7 +272,8 @@ impl Common {
             let head = flight.chunk_mut(0).and_then(|record| record.first_chunk_mut());
             *head.ok_or(Error::SealFailed)? = header(ContentType::Handshake, length - HEADER);
         }
-        let (hash, premaster) = (self.transcript.hash(), agreed(group, theirs.bytes())?);
+        let (hash, agreed) = (self.transcript.hash(), agreed(group, theirs.bytes())?);
+        let premaster = agreed.bytes();
         let master = if self.extended_master_secret {
             MasterSecret12::extended(hash, premaster, &self.transcript.digest())
         } else {

@@ -70,8 +70,8 @@ pub(super) fn start<M: Memory>(
     }
     let resumed = hello.ticket.is_some();
     let secret = match (hello.ticket.as_deref().map(|ticket| &ticket.secret), server.pre_shared_key) {
-        (Some(Secret::Tls13(key)), Some(0)) if key.hash() == suite.hash() => key.handshake(shared),
-        (None, None) => HandshakeSecret::new(suite.hash(), shared),
+        (Some(Secret::Tls13(key)), Some(0)) if key.hash() == suite.hash() => key.handshake(shared.bytes()),
+        (None, None) => HandshakeSecret::new(suite.hash(), shared.bytes()),
         // RFC 8446 section 4.2.11: an identity out of range, or a suite of another hash.
         _ => return Err(Error::BadServerHello),
     };

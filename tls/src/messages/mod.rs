@@ -14,7 +14,7 @@ pub(crate) const HEADER: usize = 4;
 /// The longest ClientHello that is taken.
 pub(crate) const MAX_CLIENT_HELLO: usize = 16_384;
 
-/// The longest other message that is taken: a ClientKeyExchange of 66 bytes, with room to spare.
+/// The longest other message that is taken: a ClientKeyExchange of 102 bytes, with room to spare.
 pub(crate) const MAX_OTHER: usize = 256;
 
 /// A session id of at most 32 bytes.

@@ -7,7 +7,7 @@ use crate::messages::{extension, kind};
 use crate::suite::{Suite, Version};
 
 /// The most bytes of a ServerHello of either version: 82 fixed and extensions of at most 300
-/// (application protocol included).
+/// (application protocol included), besides a key share.
 pub(crate) const MAX_SERVER_HELLO: usize = 384;
 
 /// The most bytes of EncryptedExtensions.

@@ -25,6 +25,9 @@ pub struct Identity {
 pub struct Identities {
     pub root: Vec<u8>,
     pub ecdsa: Identity,
+    /// ECDSA on P-384.
+    pub p384: Identity,
+    pub ed25519: Identity,
     pub rsa: Identity,
     /// ECDSA for `*.wild.test`.
     pub wild: Identity,
@@ -50,6 +53,8 @@ pub fn identities() -> &'static Identities {
         Identities {
             root: root.der().to_vec(),
             ecdsa: leaf(&["levee.test", "localhost"], KeyPair::generate().unwrap()),
+            p384: leaf(&["levee.test"], KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap()),
+            ed25519: leaf(&["levee.test"], KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()),
             rsa: leaf(&["levee.test"], rsa),
             wild: leaf(&["*.wild.test"], KeyPair::generate().unwrap()),
         }
@@ -208,6 +213,7 @@ impl Rig {
         }
         assert_eq!(self.heap.in_use(), 0, "segments leaked");
         assert_eq!(self.server.free_slots(), 16, "handshake slots leaked");
+        assert!(matches!(self.server.shares().free(), 0 | 16), "rooms of key shares leaked");
     }
 }
 

@@ -1,0 +1,190 @@
+//! Jobs that wait, those of a kind together: `Lot`.
+//!
+//! Tickets and inputs lie in arrays of their own, so that lanes read inputs where they wait. Bound: [`LONGEST`]
+//! jobs of a kind. A lot that runs empty begins anew at its start: in the memory that it used last.
+
+use std::collections::VecDeque;
+
+use super::lanes::LANES;
+use crate::Token;
+
+/// Jobs of a kind that wait, at most.
+const LONGEST: usize = 4096;
+
+/// Who asked, and as how manieth.
+#[derive(Clone, Copy)]
+pub(super) struct Ticket {
+    pub(super) token: Token,
+    pub(super) number: u64,
+}
+
+/// What a kind's jobs cost, and how many of them go together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Most that are done together.
+    pub(super) most: usize,
+    /// Lanes that are used in any case, by one job or by so many.
+    pub(super) unit: usize,
+    /// Fewest for which that takes less time than one job after the other.
+    pub(super) fewest: usize,
+    /// What eight in lanes take, to the order of magnitude.
+    pub(super) lanes_ns: u64,
+    /// What one takes without them.
+    pub(super) scalar_ns: u64,
+}
+
+/// Jobs of a kind, the oldest first.
+pub(super) struct Lot<I> {
+    tickets: VecDeque<Ticket>,
+    inputs: VecDeque<I>,
+    terms: Terms,
+    /// Some were done in this turn: a rest that leaves lanes empty waits for the next.
+    is_rest: bool,
+}
+
+impl<I> Lot<I> {
+    pub(super) fn new(terms: Terms, capacity: usize) -> Self {
+        let capacity = capacity.min(LONGEST);
+        Self {
+            tickets: VecDeque::with_capacity(capacity),
+            inputs: VecDeque::with_capacity(capacity),
+            terms,
+            is_rest: false,
+        }
+    }
+
+    pub(super) const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.tickets.len() >= LONGEST
+    }
+
+    pub(super) fn push(&mut self, ticket: Ticket, input: I) {
+        self.tickets.push_back(ticket);
+        self.inputs.push_back(input);
+    }
+
+    /// A turn begins.
+    pub(super) const fn begin(&mut self) {
+        self.is_rest = false;
+    }
+
+    /// The number of the oldest job, unless there is nothing to do before the next turn.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.tickets.front().filter(|_| self.next() > 0).map(|ticket| ticket.number)
+    }
+
+    /// How many jobs are done next.
+    pub(super) fn next(&self) -> usize {
+        let Terms { most, unit, fewest, .. } = self.terms;
+        match self.tickets.len() {
+            // Not for lanes: there is nothing to fill.
+            all if most < LANES => all.min(most),
+            all if all >= LANES => all.min(most) / LANES * LANES,
+            _ if self.is_rest => 0,
+            // Whole units first: what is left may be too few for another.
+            some if some > unit && some - unit < fewest => unit,
+            some => some,
+        }
+    }
+
+    /// Takes out `count` jobs by `work`.
+    pub(super) fn work(&mut self, count: usize, work: impl FnOnce(&[Ticket], &mut [I])) {
+        let tickets = self.tickets.make_contiguous().get(..count).unwrap_or_default();
+        let inputs = self.inputs.make_contiguous().get_mut(..count).unwrap_or_default();
+        work(tickets, inputs);
+        self.is_rest = true;
+        if count >= self.tickets.len() {
+            self.tickets.clear();
+            self.inputs.clear();
+        } else {
+            self.tickets.drain(..count);
+            self.inputs.drain(..count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lot(fewest: usize, unit: usize, most: usize) -> Lot<u64> {
+        Lot::new(Terms { most, unit, fewest, lanes_ns: 1, scalar_ns: 1 }, 100)
+    }
+
+    /// How many go together, turn by turn, of `count` jobs that wait.
+    fn served(mut lot: Lot<u64>, count: u64) -> Vec<Vec<usize>> {
+        for number in 0..count {
+            lot.push(Ticket { token: Token(number), number }, 10 * number);
+        }
+        let (mut turns, mut expected) = (Vec::new(), 0);
+        while !lot.tickets.is_empty() {
+            lot.begin();
+            let mut turn = Vec::new();
+            while let Some(oldest) = lot.oldest() {
+                assert_eq!(oldest, expected);
+                let next = lot.next();
+                lot.work(next, |tickets, inputs| {
+                    assert_eq!((tickets.len(), inputs.len()), (next, next));
+                    for (ticket, input) in tickets.iter().zip(inputs) {
+                        assert_eq!((ticket.number, *input), (expected, 10 * expected));
+                        expected += 1;
+                    }
+                });
+                turn.push(next);
+            }
+            turns.push(turn);
+        }
+        turns
+    }
+
+    #[test]
+    fn lanes_are_filled_and_a_rest_waits_one_turn() {
+        let curve = |count| served(lot(2, 8, 32), count);
+        assert_eq!(curve(1), [[1]]);
+        assert_eq!(curve(7), [[7]]);
+        assert_eq!(curve(9), [[8], [1]]);
+        assert_eq!(curve(32), [[32]]);
+        assert_eq!(curve(75), [vec![32, 32, 8], vec![3]]);
+    }
+
+    #[test]
+    fn half_of_the_lanes_is_a_unit_of_rsa() {
+        let rsa = |fewest, count| served(lot(fewest, 4, 8), count);
+        assert_eq!(rsa(3, 4), [[4]]);
+        assert_eq!(rsa(3, 5), [[4], [1]]);
+        assert_eq!(rsa(3, 6), [[4], [2]]);
+        assert_eq!(rsa(3, 7), [[7]]);
+        assert_eq!(rsa(2, 6), [[6]]);
+        assert_eq!(rsa(2, 19), [vec![8, 8], vec![3]]);
+    }
+
+    #[test]
+    fn without_lanes_all_are_done_in_a_turn() {
+        assert_eq!(served(lot(usize::MAX, 1, 1), 20), [[1; 20]]);
+    }
+
+    #[test]
+    fn an_empty_lot_begins_anew_in_the_same_memory() {
+        let mut lot = lot(2, 8, 32);
+        let mut places = std::collections::HashSet::new();
+        for number in 0..1000 {
+            lot.push(Ticket { token: Token(number), number }, number);
+            lot.work(1, |_, inputs| assert!(!places.insert(inputs.as_ptr()) || number == 0));
+        }
+        assert_eq!(places.len(), 1);
+    }
+
+    #[test]
+    fn a_lot_is_bounded() {
+        let mut lot = Lot::new(*lot(2, 8, 32).terms(), LONGEST + 1);
+        for number in 0..LONGEST as u64 {
+            assert!(!lot.is_full());
+            lot.push(Ticket { token: Token(number), number }, ());
+        }
+        assert!(lot.is_full());
+        assert_eq!(lot.tickets.capacity(), LONGEST);
+    }
+}
