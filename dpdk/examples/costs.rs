@@ -66,6 +66,32 @@ fn memory(clock: &Clock, pool: &Pool) {
         }
     });
     println!("  (the last is eight frames and a segment)");
+    for length in [700, 3000] {
+        let mut certificate = filled(pool, length);
+        let bytes = certificate.to_vec();
+        print(clock, &format!("a flight with {length} bytes copied into it"), || {
+            let Some(mut flight) = pool.alloc(200 + length + 600) else { return };
+            for part in [&bytes[..100], &bytes, &bytes[..200]] {
+                if let Some(place) = flight.extend(part.len()) {
+                    place.copy_from_slice(part);
+                }
+            }
+            black_box(flight);
+        });
+        print(clock, &format!("a flight with a reference to {length} bytes in it"), || {
+            let (Some(mut flight), Some(mut end)) = (pool.alloc(200), pool.alloc(600)) else { return };
+            for (chain, part) in [(&mut flight, &bytes[..100]), (&mut end, &bytes[..200])] {
+                if let Some(place) = chain.extend(part.len()) {
+                    place.copy_from_slice(part);
+                }
+            }
+            if let Some(middle) = pool.reference(&mut certificate, 0..length) {
+                flight.append(middle);
+                flight.append(end);
+            }
+            black_box(flight);
+        });
+    }
 }
 
 fn aead(clock: &Clock, pool: &Pool, pair: &mut QueuePair, algorithm: Algorithm) {
