@@ -87,7 +87,8 @@ fn sign_lanes(
     for (inverse, point) in inverses.iter_mut().zip(points.iter()) {
         *inverse = point.z;
     }
-    p256_scalar::invert(inverses, nonce_inverses);
+    Element::invert(inverses);
+    p256_scalar::invert(nonce_inverses);
 
     let jobs = keys.chunks(LANES).zip(digests.chunks(LANES)).zip(nonce_inverses.iter());
     let jobs = jobs.zip(in_range).zip(points.iter().zip(inverses.iter()));

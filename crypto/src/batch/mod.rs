@@ -10,6 +10,7 @@
 //! | `p256`, `p256_point`, `p256_field`, `p256_scalar` | P-256 |
 //! | `ecdsa`, `nonce`, `sha512` | signatures on P-256, their nonces, and the hash these come from |
 //! | `rsa`, `montgomery`, `number`, `rows`, `emsa` | RSA signatures |
+//! | `inverse` | inversions mod primes, of one number for all lanes |
 //! | `lanes` | eight lanes of AVX-512 IFMA |
 //!
 //! It is written without a branch, an index or an address that depends on a secret; its timing has not been
@@ -26,6 +27,7 @@ mod ecdsa;
 mod emsa;
 mod engine;
 mod f25519;
+mod inverse;
 mod jobs;
 mod lanes;
 mod lots;
