@@ -41,7 +41,8 @@ pub use batch::Batch;
 pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{Digest, Hash, HmacKey, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use job::{
-    Done, Engine, Failure, Group, Job, KeyId, Message, PrivateShare, Secret, Share, SignatureScheme, Token,
+    Done, Engine, Failure, Group, Job, KeyId, Message, Moment, PrivateShare, Secret, Share, SignatureScheme,
+    Token,
 };
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;

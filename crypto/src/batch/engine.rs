@@ -20,11 +20,13 @@ use super::curves::{Curve, Curve25519, MOST, P256, Pools};
 use super::jobs::{Agreement, Signing, Work};
 use super::lanes::{self, Cpu, LANES};
 use super::lots::{Lot, Terms, Ticket};
+use super::tuples::Tuples;
 use super::{p256, rsa, worth, x25519};
 use crate::key::Material;
 use crate::queue::pop_warm;
 use crate::{
-    AwsLc, Done, Engine, EngineError, Group, Job, KeyId, PrivateKey, SignatureScheme, SystemRandom, Token,
+    AwsLc, Done, Engine, EngineError, Group, Job, KeyId, Moment, PrivateKey, SignatureScheme, SystemRandom,
+    Token,
 };
 
 /// The engine over AVX-512 IFMA, with aws-lc for what does not fill lanes.
@@ -36,6 +38,8 @@ pub struct Batch<R = SystemRandom> {
     lots: Lots,
     done: VecDeque<(Token, Done)>,
     ahead: Pools,
+    /// If nonces are made ahead.
+    tuples: Option<Tuples>,
     capacity: usize,
     waiting: usize,
     submitted: u64,
@@ -140,6 +144,7 @@ impl<R: CryptoRng> Batch<R> {
             lots,
             done: VecDeque::with_capacity(capacity),
             ahead: Pools::new(),
+            tuples: None,
             capacity,
             waiting: 0,
             submitted: 0,
@@ -148,7 +153,7 @@ impl<R: CryptoRng> Batch<R> {
 
     /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
     fn work_off(&mut self, kind: Kind) -> (u64, bool) {
-        let Self { cpu, scalar, random, keys, lots, done, ahead, waiting, .. } = self;
+        let Self { cpu, scalar, random, keys, lots, done, ahead, tuples, waiting, .. } = self;
         let Lots { x25519, p256, ecdsa, rsa, others } = lots;
         let mut work = Work { cpu: *cpu, random, ahead, done, scalar };
         let (count, cost) = match kind {
@@ -159,10 +164,11 @@ impl<R: CryptoRng> Batch<R> {
             Kind::Agree(Group::X25519) => x25519.agree(&mut work),
             Kind::Agree(Group::Secp256r1) => p256.agree(&mut work),
             Kind::Ecdsa => serve(ecdsa, |tickets, signings, lanes| {
-                let key = |KeyId(key)| match keys.get(usize::from(key)) {
-                    Some(Key::Ecdsa(scalar)) => &**scalar,
-                    _ => &[0; 32],
-                };
+                let key = |KeyId(key)| keys.get(usize::from(key)).and_then(Key::scalar).unwrap_or(&[0; 32]);
+                let nonces = tuples.as_mut().and_then(|tuples| tuples.take(signings.iter().map(|of| of.key)));
+                if let Some(nonces) = nonces {
+                    return work.sign_ecdsa_ahead(tickets, signings, key, &nonces);
+                }
                 match lanes {
                     true => work.sign_ecdsa(tickets, signings, key),
                     false => work.sign_alone(tickets, signings),
@@ -236,7 +242,21 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn work_ahead(&mut self, now_ns: u64) {
-        self.ahead.refill(self.cpu, now_ns, &mut self.random);
+        let Self { cpu, random, keys, ahead, tuples, .. } = self;
+        ahead.refill(*cpu, now_ns, random);
+        if let Some(tuples) = tuples {
+            tuples.refill(*cpu, random, |key| keys.get(key).and_then(Key::scalar));
+        }
+    }
+
+    fn keep_nonces(&mut self) {
+        self.tuples = Some(Tuples::new(self.keys.iter().map(|key| key.scalar().is_some())));
+    }
+
+    fn witness(&mut self, moment: Moment) {
+        if let Some(tuples) = &mut self.tuples {
+            tuples.witness(moment);
+        }
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
@@ -373,6 +393,13 @@ impl Key {
             Material::Rsa { key, .. } => {
                 rsa::Key::new(cpu, key).map_or(Self::Other, |key| Self::Rsa(Box::new(key)))
             }
+        }
+    }
+
+    fn scalar(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Ecdsa(scalar) => Some(scalar),
+            Self::Rsa(_) | Self::Other => None,
         }
     }
 }

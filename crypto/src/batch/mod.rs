@@ -5,7 +5,7 @@
 //! | `engine` | gathers jobs, and says which go together and when |
 //! | `lots`, `worth` | jobs that wait, by kind; how many are worth lanes |
 //! | `jobs`, `curves`, `digest` | what each kind takes out of its jobs, and makes of the lanes' answers |
-//! | `ahead` | key pairs made in idle turns |
+//! | `ahead`, `tuples` | key pairs and nonces made in idle turns |
 //! | `x25519`, `f25519` | Curve25519 |
 //! | `p256`, `p256_point`, `p256_field`, `p256_scalar` | P-256 |
 //! | `ecdsa`, `nonce`, `sha512` | signatures on P-256, their nonces, and the hash these come from |
@@ -41,6 +41,7 @@ mod p256_scalar;
 mod rows;
 mod rsa;
 mod sha512;
+mod tuples;
 mod worth;
 mod x25519;
 

@@ -9,7 +9,7 @@ use rcgen::KeyPair;
 use super::*;
 use crate::test_keys::{P256_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, Text};
 use crate::{
-    AwsLc, Done, Engine, Failure, Group, Job, KeyId, Message, PrivateKey, PrivateShare, Share,
+    AwsLc, Done, Engine, Failure, Group, Job, KeyId, Message, Moment, PrivateKey, PrivateShare, Share,
     SignatureScheme, SystemRandom, Token, verify,
 };
 
@@ -192,10 +192,12 @@ fn sign_all<R: rand_core::CryptoRng>(batch: &mut Batch<R>, jobs: &[(u16, &[u8])]
         let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
         assert!(batch.submit(Token(token as u64), Job::Sign { key: KeyId(*key), scheme, message }).is_ok());
     }
-    batch.run();
     let mut signatures = vec![Vec::new(); jobs.len()];
-    while let Some((Token(token), Done::Signed(signature))) = batch.completed() {
-        signatures[usize::try_from(token).unwrap()] = signature.bytes().to_vec();
+    while batch.in_flight() > 0 {
+        batch.run();
+        while let Some((Token(token), Done::Signed(signature))) = batch.completed() {
+            signatures[usize::try_from(token).unwrap()] = signature.bytes().to_vec();
+        }
     }
     signatures
 }
@@ -220,4 +222,37 @@ fn nonces_differ_even_without_randomness() {
     let nonces: std::collections::HashSet<_> =
         signatures.iter().map(|signature| nonce_of(signature)).collect();
     assert_eq!(nonces.len(), 32);
+}
+
+/// Signatures with nonces made ahead hold, and take each nonce once; without a witness, and when all are used,
+/// others are made.
+#[test]
+fn signatures_with_nonces_made_ahead_hold() {
+    let keys = keys();
+    let mut batch = batch(100);
+    batch.keep_nonces();
+    let moment = |ns| Moment { monotonic_ns: ns, wall_ns: 1_000_000 + ns, generation: 1 };
+    let mut now = 0;
+    let mut nonces = std::collections::HashSet::new();
+    for round in 0..8 {
+        for _ in 0..100 * usize::from(round % 4 != 3) {
+            now += 1;
+            batch.witness(moment(now));
+            batch.work_ahead(now);
+        }
+        for count in [1, 2, 9, 32, 40] {
+            let texts: Vec<_> = (0..count).map(|number| format!("{number} of {count}")).collect();
+            let jobs: Vec<_> = (0..).zip(&texts).map(|(key, text)| (key % 2, text.as_bytes())).collect();
+            now += 1;
+            if round % 2 == 0 {
+                batch.witness(moment(now));
+            }
+            let signatures = sign_all(&mut batch, &jobs);
+            for ((key, text), signature) in jobs.iter().zip(&signatures) {
+                let public = keys[usize::from(*key)].public_key_der();
+                assert!(verify(SignatureScheme::EcdsaSecp256r1Sha256, public, text, signature));
+                assert!(nonces.insert(nonce_of(signature).to_vec()));
+            }
+        }
+    }
 }
