@@ -5,8 +5,9 @@
 //! A worker calls [`Engine::run`] when its receive burst was read empty or many jobs wait, so that whatever
 //! waits then is all there will be. Jobs of a kind go together, up to [`MOST`] of a curve's and eight of an
 //! RSA key's; fewer than pay for the lanes go to aws-lc, one by one. Of more than eight, those that would
-//! leave lanes empty wait for the next turn, which comes at once, and no longer. The kind whose oldest job has
-//! waited longest goes first, so that a turn is shared by all kinds and none waits behind others for ever.
+//! leave lanes empty wait for the next turn, which comes at once, and no longer. Kinds share a turn, one lot each
+//! and then another: those of curves first, then the RSA key whose oldest job has waited longest, so that none
+//! waits for ever.
 //!
 //! Bound: `capacity` jobs, from submission until the answer is taken; a turn takes work of [`TURN_NS`] and one
 //! lot more.
@@ -19,7 +20,7 @@ use zeroize::Zeroizing;
 use super::curves::{Curve, Curve25519, MOST, P256, Pools};
 use super::jobs::{Agreement, Signing, Work};
 use super::lanes::{self, Cpu, LANES};
-use super::lots::{Lot, Terms, Ticket};
+use super::lots::{Lot, Place, Terms, Ticket};
 use super::tuples::Tuples;
 use super::{p256, rsa, worth, x25519};
 use crate::key::Material;
@@ -230,7 +231,7 @@ impl<R: CryptoRng> Engine for Batch<R> {
         self.lots.begin();
         let (mut spent_ns, mut used_lanes) = (0, false);
         while spent_ns < TURN_NS
-            && let Some(kind) = self.lots.oldest()
+            && let Some(kind) = self.lots.first()
         {
             let (cost_ns, in_lanes) = self.work_off(kind);
             spent_ns += cost_ns;
@@ -277,15 +278,15 @@ impl Lots {
         self.others.begin();
     }
 
-    /// The kind of which a job has waited longest, of those with something to do in this turn.
-    fn oldest(&self) -> Option<Kind> {
-        let kinds = self.x25519.oldest().into_iter().chain(self.p256.oldest());
-        let kinds = kinds.chain([(Kind::Ecdsa, self.ecdsa.oldest()), (Kind::Other, self.others.oldest())]);
-        let of_key = |(index, lot): (usize, &Lot<_>)| (Kind::Rsa(index), lot.oldest());
+    /// The kind whose turn it is, if there is still something to do in this turn.
+    fn first(&self) -> Option<Kind> {
+        let kinds = self.x25519.places().into_iter().chain(self.p256.places());
+        let kinds = kinds.chain([(Kind::Ecdsa, self.ecdsa.place()), (Kind::Other, self.others.place())]);
+        let of_key = |(index, lot): (usize, &Lot<_>)| (Kind::Rsa(index), lot.place());
         let kinds = kinds.chain(self.rsa.iter().enumerate().map(of_key));
         kinds
-            .filter_map(|(kind, oldest)| Some((oldest?, kind)))
-            .min_by_key(|(oldest, _)| *oldest)
+            .filter_map(|(kind, place)| Some((place?, kind)))
+            .min_by_key(|(place, _)| *place)
             .map(|(_, kind)| kind)
     }
 
@@ -345,11 +346,11 @@ impl<C: Curve> CurveLots<C> {
         self.agree.begin();
     }
 
-    fn oldest(&self) -> [(Kind, Option<u64>); 3] {
+    fn places(&self) -> [(Kind, Option<Place>); 3] {
         [
-            (Kind::Exchange(C::GROUP), self.exchange.oldest()),
-            (Kind::Generate(C::GROUP), self.generate.oldest()),
-            (Kind::Agree(C::GROUP), self.agree.oldest()),
+            (Kind::Exchange(C::GROUP), self.exchange.place()),
+            (Kind::Generate(C::GROUP), self.generate.place()),
+            (Kind::Agree(C::GROUP), self.agree.place()),
         ]
     }
 

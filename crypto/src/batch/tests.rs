@@ -163,6 +163,41 @@ fn a_rest_waits_while_there_is_more_to_do() {
     assert_eq!(next, 100);
 }
 
+/// A flood of one kind, older though it is, leaves room in every turn for the others, and none waits for ever.
+#[test]
+fn kinds_share_a_turn() {
+    let mut batch = batch(1000);
+    let message = Message::new(&[b"text"]).unwrap();
+    let rsa = |key| Job::Sign { key: KeyId(key), scheme: SignatureScheme::RsaPkcs1Sha256, message };
+    for token in 0..100 {
+        assert!(batch.submit(Token(token), rsa(2)).is_ok());
+        assert!(batch.submit(Token(1000 + token), rsa(3)).is_ok());
+    }
+    let mut next = [0, 1000];
+    for turn in 0.. {
+        let pair = Job::Generate { group: GROUPS[usize::from(turn % 2 == 0)] };
+        assert!(batch.submit(Token(2000 + turn), pair).is_ok());
+        batch.run();
+        let mut has_pair = false;
+        while let Some((Token(token), _)) = batch.completed() {
+            match token {
+                2000.. => has_pair = true,
+                _ => {
+                    let next = &mut next[usize::from(token >= 1000)];
+                    assert_eq!(token, *next, "the oldest of a kind first");
+                    *next += 1;
+                }
+            }
+        }
+        assert!(has_pair, "turn {turn} has no room");
+        if next == [100, 1100] {
+            break;
+        }
+        assert!(turn < 100, "both keys are served: {next:?}");
+    }
+    assert_eq!(batch.in_flight(), 0);
+}
+
 /// Randomness that never changes: whatever differs comes from key and message.
 #[derive(Clone)]
 struct Broken;
