@@ -240,6 +240,17 @@ pub enum Failure {
     Internal,
 }
 
+/// A point in time of a machine, by which a copy of it is told from itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// A clock that does not go back: that of the CPU.
+    pub monotonic_ns: u64,
+    /// Another, which the system keeps.
+    pub wall_ns: u64,
+    /// Another number in each boot, and after each reload.
+    pub generation: u64,
+}
+
 /// A worker for public-key jobs, bounded, of one lcore.
 ///
 /// Call order: any number of `submit`, then `run` once the receive burst has been read empty, then
@@ -262,6 +273,14 @@ pub trait Engine {
     /// `now_ns` is a clock that does not go back.
     fn work_ahead(&mut self, now_ns: u64) {
         let _ = now_ns;
+    }
+
+    /// From now on, makes nonces of ECDSA in such turns too. Their risk stands in `SECURITY.md`.
+    fn keep_nonces(&mut self) {}
+
+    /// What clocks say: of use when nonces are kept, before each [`Engine::run`] and [`Engine::work_ahead`].
+    fn witness(&mut self, moment: Moment) {
+        let _ = moment;
     }
 
     /// The next finished job.

@@ -43,7 +43,7 @@ pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{
     Digest, Hash, HmacKey, Label, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12,
 };
-pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, SignatureScheme, Token};
+pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, Moment, SignatureScheme, Token};
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;
 pub use rustcrypto::RustCrypto;

@@ -13,6 +13,7 @@ use miette::{IntoDiagnostic, WrapErr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::config::{Config, LogFormat};
+use crate::generation::Generation;
 use crate::log::{Access, Event};
 use crate::metrics::{Counter, Published};
 
@@ -21,6 +22,7 @@ pub(crate) struct ControlPlane {
     stop: Arc<AtomicBool>,
     published: Vec<Arc<Published>>,
     events: Vec<Arc<ArrayQueue<Event>>>,
+    generation: Option<Generation>,
     access: Option<BufWriter<File>>,
     keylog: Option<BufWriter<File>>,
     format: LogFormat,
@@ -39,6 +41,7 @@ impl ControlPlane {
         config: &Config,
         published: Vec<Arc<Published>>,
         events: Vec<Arc<ArrayQueue<Event>>>,
+        generation: Option<Generation>,
     ) -> miette::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
@@ -48,6 +51,7 @@ impl ControlPlane {
             stop,
             published,
             events,
+            generation,
             access: config.log.access.as_deref().map(append).transpose()?,
             keylog: config.tls.keylog.as_deref().map(append).transpose()?,
             format: config.log.format,
@@ -63,6 +67,9 @@ impl ControlPlane {
         while !self.stop.load(Ordering::Relaxed) && !failed() {
             std::thread::sleep(TICK);
             self.write_events();
+            if let Some(generation) = &self.generation {
+                generation.renew();
+            }
             if self.interval.is_some_and(|interval| self.told.elapsed() >= interval) {
                 self.show_status();
             }

@@ -16,6 +16,7 @@ use miette::{IntoDiagnostic, WrapErr, miette};
 
 use crate::config::{Config, Service};
 use crate::control::ControlPlane;
+use crate::generation::Generation;
 use crate::log::Log;
 use crate::metrics::Published;
 use crate::offload::Devices;
@@ -34,7 +35,8 @@ pub fn run(config: Config) -> miette::Result<()> {
     let told = Told::new(&config);
     // From the start of the control plane on, signals stop Levee in good order.
     let eal = start_eal(&config)?;
-    let mut plane = ControlPlane::new(&config, told.published.clone(), told.events.clone())?;
+    let generation = told.generation.clone();
+    let mut plane = ControlPlane::new(&config, told.published.clone(), told.events.clone(), generation)?;
     let running = Running::with(&eal, config, told)?;
     plane.watch(|| running.lost_a_worker());
     let outcome = running.stop();
@@ -110,6 +112,7 @@ impl Running {
                 log: told.events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
                 time,
                 secret,
+                generation: told.generation.clone(),
             };
             running.spawn(eal, worker, cpu.into(), seed, mates.pop().unwrap_or_default(), &told)?;
         }
@@ -216,6 +219,8 @@ struct Told {
     published: Vec<Arc<Published>>,
     /// Empty when nobody wants to know.
     events: Vec<Arc<ArrayQueue<crate::log::Event>>>,
+    /// Where nonces are made ahead.
+    generation: Option<Generation>,
 }
 
 impl Told {
@@ -226,6 +231,7 @@ impl Told {
         Self {
             published: (0..workers).map(|_| Arc::new(Published::default())).collect(),
             events: (0..events).map(|_| Arc::new(ArrayQueue::new(EVENTS))).collect(),
+            generation: config.tls.nonces_ahead.then(Generation::new),
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod launch;
 mod control;
 mod cycles;
 mod deadlines;
+mod generation;
 mod host;
 mod log;
 mod metrics;

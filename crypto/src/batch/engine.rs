@@ -5,8 +5,9 @@
 //! A worker calls [`Engine::run`] when its receive burst was read empty or many jobs wait, so that whatever
 //! waits then is all there will be. Jobs of a kind go together, up to [`MOST`] of a curve's and eight of an
 //! RSA key's; fewer than pay for the lanes go to aws-lc, one by one. Of more than eight, those that would
-//! leave lanes empty wait for the next turn, which comes at once, and no longer. The kind whose oldest job has
-//! waited longest goes first, so that a turn is shared by all kinds and none waits behind others for ever.
+//! leave lanes empty wait for the next turn, which comes at once, and no longer. Kinds share a turn, one lot each
+//! and then another: those of curves first, then the RSA key whose oldest job has waited longest, so that none
+//! waits for ever.
 //!
 //! Bound: `capacity` jobs, from submission until the answer is taken; a turn takes work of [`TURN_NS`] and one
 //! lot more.
@@ -19,13 +20,14 @@ use zeroize::Zeroizing;
 use super::curves::{Curve, Curve25519, MOST, P256, Pools};
 use super::jobs::{Agreement, Signing, Work};
 use super::lanes::{self, Cpu, LANES};
-use super::lots::{Lot, Terms, Ticket};
+use super::lots::{Lot, Place, Terms, Ticket};
+use super::tuples::Tuples;
 use super::{p256, rsa, worth, x25519};
 use crate::key::Material;
 use crate::queue::pop_warm;
 use crate::{
-    AwsLc, Done, Engine, EngineError, Group, Job, KeyId, PrivateKey, Share, SignatureScheme, SystemRandom,
-    Token,
+    AwsLc, Done, Engine, EngineError, Group, Job, KeyId, Moment, PrivateKey, Share, SignatureScheme,
+    SystemRandom, Token,
 };
 
 /// The engine over AVX-512 IFMA, with aws-lc for what does not fill lanes.
@@ -37,6 +39,8 @@ pub struct Batch<R = SystemRandom> {
     lots: Lots,
     done: VecDeque<(Token, Done)>,
     ahead: Pools,
+    /// If nonces are made ahead.
+    tuples: Option<Tuples>,
     capacity: usize,
     waiting: usize,
     submitted: u64,
@@ -144,6 +148,7 @@ impl<R: CryptoRng> Batch<R> {
             lots,
             done: VecDeque::with_capacity(capacity),
             ahead: Pools::new(),
+            tuples: None,
             capacity,
             waiting: 0,
             submitted: 0,
@@ -152,7 +157,7 @@ impl<R: CryptoRng> Batch<R> {
 
     /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
     fn work_off(&mut self, kind: Kind) -> (u64, bool) {
-        let Self { cpu, scalar, random, keys, lots, done, ahead, waiting, .. } = self;
+        let Self { cpu, scalar, random, keys, lots, done, ahead, tuples, waiting, .. } = self;
         let Lots { x25519, p256, hybrid, ecdsa, rsa, others } = lots;
         let mut work = Work { cpu: *cpu, random, ahead, done, scalar };
         let (count, cost) = match kind {
@@ -167,10 +172,11 @@ impl<R: CryptoRng> Batch<R> {
                 false => work.exchange_hybrid_alone(tickets, peers),
             }),
             Kind::Ecdsa => serve(ecdsa, |tickets, signings, lanes| {
-                let key = |KeyId(key)| match keys.get(usize::from(key)) {
-                    Some(Key::Ecdsa(scalar)) => &**scalar,
-                    _ => &[0; 32],
-                };
+                let key = |KeyId(key)| keys.get(usize::from(key)).and_then(Key::scalar).unwrap_or(&[0; 32]);
+                let nonces = tuples.as_mut().and_then(|tuples| tuples.take(signings.iter().map(|of| of.key)));
+                if let Some(nonces) = nonces {
+                    return work.sign_ecdsa_ahead(tickets, signings, key, &nonces);
+                }
                 match lanes {
                     true => work.sign_ecdsa(tickets, signings, key),
                     false => work.sign_alone(tickets, signings),
@@ -237,7 +243,7 @@ impl<R: CryptoRng> Engine for Batch<R> {
         self.lots.begin();
         let (mut spent_ns, mut used_lanes) = (0, false);
         while spent_ns < TURN_NS
-            && let Some(kind) = self.lots.oldest()
+            && let Some(kind) = self.lots.first()
         {
             let (cost_ns, in_lanes) = self.work_off(kind);
             spent_ns += cost_ns;
@@ -249,7 +255,21 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn work_ahead(&mut self, now_ns: u64) {
-        self.ahead.refill(self.cpu, now_ns, &mut self.random);
+        let Self { cpu, random, keys, ahead, tuples, .. } = self;
+        ahead.refill(*cpu, now_ns, random);
+        if let Some(tuples) = tuples {
+            tuples.refill(*cpu, random, |key| keys.get(key).and_then(Key::scalar));
+        }
+    }
+
+    fn keep_nonces(&mut self) {
+        self.tuples = Some(Tuples::new(self.keys.iter().map(|key| key.scalar().is_some())));
+    }
+
+    fn witness(&mut self, moment: Moment) {
+        if let Some(tuples) = &mut self.tuples {
+            tuples.witness(moment);
+        }
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
@@ -271,19 +291,19 @@ impl Lots {
         self.others.begin();
     }
 
-    /// The kind of which a job has waited longest, of those with something to do in this turn.
-    fn oldest(&self) -> Option<Kind> {
-        let kinds = self.x25519.oldest().into_iter().chain(self.p256.oldest());
+    /// The kind whose turn it is, if there is still something to do in this turn.
+    fn first(&self) -> Option<Kind> {
+        let kinds = self.x25519.places().into_iter().chain(self.p256.places());
         let kinds = kinds.chain([
-            (Kind::Hybrid, self.hybrid.oldest()),
-            (Kind::Ecdsa, self.ecdsa.oldest()),
-            (Kind::Other, self.others.oldest()),
+            (Kind::Hybrid, self.hybrid.place()),
+            (Kind::Ecdsa, self.ecdsa.place()),
+            (Kind::Other, self.others.place()),
         ]);
-        let of_key = |(index, lot): (usize, &Lot<_>)| (Kind::Rsa(index), lot.oldest());
+        let of_key = |(index, lot): (usize, &Lot<_>)| (Kind::Rsa(index), lot.place());
         let kinds = kinds.chain(self.rsa.iter().enumerate().map(of_key));
         kinds
-            .filter_map(|(kind, oldest)| Some((oldest?, kind)))
-            .min_by_key(|(oldest, _)| *oldest)
+            .filter_map(|(kind, place)| Some((place?, kind)))
+            .min_by_key(|(place, _)| *place)
             .map(|(_, kind)| kind)
     }
 
@@ -345,11 +365,11 @@ impl<C: Curve> CurveLots<C> {
         self.agree.begin();
     }
 
-    fn oldest(&self) -> [(Kind, Option<u64>); 3] {
+    fn places(&self) -> [(Kind, Option<Place>); 3] {
         [
-            (Kind::Exchange(C::GROUP), self.exchange.oldest()),
-            (Kind::Generate(C::GROUP), self.generate.oldest()),
-            (Kind::Agree(C::GROUP), self.agree.oldest()),
+            (Kind::Exchange(C::GROUP), self.exchange.place()),
+            (Kind::Generate(C::GROUP), self.generate.place()),
+            (Kind::Agree(C::GROUP), self.agree.place()),
         ]
     }
 
@@ -394,6 +414,13 @@ impl Key {
             Material::Rsa { key, .. } => {
                 rsa::Key::new(cpu, key).map_or(Self::Other, |key| Self::Rsa(Box::new(key)))
             }
+        }
+    }
+
+    fn scalar(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Ecdsa(scalar) => Some(scalar),
+            Self::Rsa(_) | Self::Other => None,
         }
     }
 }

@@ -13,7 +13,10 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
+use super::inverse::{Prime, across};
 use super::lanes::{Lanes, MASK, madd_hi, madd_lo, splat};
+
+const P: Prime = Prime::new([0xffff_ffff_ffff_ffed, u64::MAX, u64::MAX, u64::MAX >> 1]);
 
 /// The bits of the highest limb.
 const TOP: u64 = (1 << 47) - 1;
@@ -236,33 +239,13 @@ impl Element {
         ])
     }
 
-    /// The inverses; 0 of 0. p - 2 = 2^255 - 21 as the exponent (Fermat).
+    /// The inverses of numbers of which none is zero.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn inverse(&self) -> Self {
-        let x2 = self.squared().carried();
-        let x9 = x2.squared_times(2).times(self).carried();
-        let x11 = x9.times(&x2).carried();
-        // `ones_n` is the power of 2^n - 1.
-        let ones_5 = x11.squared_times(1).times(&x9).carried();
-        let ones_10 = ones_5.squared_times(5).times(&ones_5).carried();
-        let ones_20 = ones_10.squared_times(10).times(&ones_10).carried();
-        let ones_40 = ones_20.squared_times(20).times(&ones_20).carried();
-        let ones_50 = ones_40.squared_times(10).times(&ones_10).carried();
-        let ones_100 = ones_50.squared_times(50).times(&ones_50).carried();
-        let ones_200 = ones_100.squared_times(100).times(&ones_100).carried();
-        let ones_250 = ones_200.squared_times(50).times(&ones_50).carried();
-        ones_250.squared_times(5).times(&x11).carried()
-    }
-
-    /// The power of 2^`count`.
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn squared_times(&self, count: usize) -> Self {
-        let mut power = *self;
-        for _ in 0..count {
-            power = power.squared().carried();
-        }
-        power
+        let multiply = |a: &[Lanes; 5], b: &[Lanes; 5]| Self(*a).times(&Self(*b)).carried().0;
+        let invert = |x: &[Lanes; 5]| Self::from_words(&P.invert_lowest(&Self(*x).words())).0;
+        Self(across(&self.0, multiply, invert))
     }
 }
 

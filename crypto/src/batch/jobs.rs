@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::curves::{Curve, MOST, Pools, Secrets, secrets};
 use super::digest::digest;
-use super::lanes::{Cpu, LANES};
+use super::lanes::{self, Cpu, LANES};
 use super::lots::Ticket;
 use super::{ecdsa, emsa, rsa};
 use crate::{
@@ -212,6 +212,46 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut signatures[..count],
             &mut valid[..count],
         );
+        self.answer_ecdsa(tickets, inputs, &signatures, &valid);
+    }
+
+    /// The same with the inverses and r of nonces made ahead, for which the lanes are used however few they are, and wiped.
+    pub(super) fn sign_ecdsa_ahead<'k>(
+        &mut self,
+        tickets: &[Ticket],
+        inputs: &[Signing],
+        key: impl Fn(KeyId) -> &'k [u8; 32],
+        (inverses, rs): &(Secrets, [[u8; 32]; MOST]),
+    ) {
+        let count = inputs.len().min(MOST);
+        let mut keys = Secrets::default();
+        let mut digests = [[0; 32]; MOST];
+        for (index, signing) in inputs.iter().enumerate() {
+            keys[index].copy_from_slice(key(signing.key));
+            digests[index] = digest(signing.message.bytes());
+        }
+        let mut signatures = [[0; 64]; MOST];
+        let mut valid = [false; MOST];
+        ecdsa::sign_ahead(
+            self.cpu,
+            &keys[..count],
+            &inverses[..count],
+            &rs[..count],
+            &digests[..count],
+            &mut signatures[..count],
+            &mut valid[..count],
+        );
+        lanes::wipe(self.cpu);
+        self.answer_ecdsa(tickets, inputs, &signatures, &valid);
+    }
+
+    fn answer_ecdsa(
+        &mut self,
+        tickets: &[Ticket],
+        inputs: &[Signing],
+        signatures: &[[u8; 64]],
+        valid: &[bool],
+    ) {
         for (index, (ticket, signing)) in tickets.iter().zip(inputs).enumerate() {
             let signature = der(&signatures[index]).filter(|_| valid[index]);
             let done = signature.map_or_else(|| self.scalar.work(&signing.job()), Done::Signed);

@@ -11,6 +11,12 @@ use crate::Token;
 /// Jobs of a kind that wait, at most.
 const LONGEST: usize = 4096;
 
+/// What takes longer goes behind one lot of each kind of the curves, which together take less than a turn.
+const LONG_NS: u64 = 500_000;
+
+/// See [`Lot::place`].
+pub(super) type Place = (usize, bool, u64);
+
 /// Who asked, and as how manieth.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket {
@@ -38,8 +44,8 @@ pub(super) struct Lot<I> {
     tickets: VecDeque<Ticket>,
     inputs: VecDeque<I>,
     terms: Terms,
-    /// Some were done in this turn: a rest that leaves lanes empty waits for the next.
-    is_rest: bool,
+    /// How often some were done in this turn. After that, a rest that leaves lanes empty waits for the next.
+    served: usize,
 }
 
 impl<I> Lot<I> {
@@ -49,7 +55,7 @@ impl<I> Lot<I> {
             tickets: VecDeque::with_capacity(capacity),
             inputs: VecDeque::with_capacity(capacity),
             terms,
-            is_rest: false,
+            served: 0,
         }
     }
 
@@ -68,12 +74,14 @@ impl<I> Lot<I> {
 
     /// A turn begins.
     pub(super) const fn begin(&mut self) {
-        self.is_rest = false;
+        self.served = 0;
     }
 
-    /// The number of the oldest job, unless there is nothing to do before the next turn.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.tickets.front().filter(|_| self.next() > 0).map(|ticket| ticket.number)
+    /// Its place among kinds, the lowest first: who had least of this turn, then who takes little, then who has
+    /// waited longest. `None` when there is nothing to do before the next turn.
+    pub(super) fn place(&self) -> Option<Place> {
+        let is_long = self.terms.lanes_ns.max(self.terms.scalar_ns) >= LONG_NS;
+        self.tickets.front().filter(|_| self.next() > 0).map(|ticket| (self.served, is_long, ticket.number))
     }
 
     /// How many jobs are done next.
@@ -83,7 +91,7 @@ impl<I> Lot<I> {
             // Not for lanes: there is nothing to fill.
             all if most < LANES => all.min(most),
             all if all >= LANES => all.min(most) / LANES * LANES,
-            _ if self.is_rest => 0,
+            _ if self.served > 0 => 0,
             // Whole units first: what is left may be too few for another.
             some if some > unit && some - unit < fewest => unit,
             some => some,
@@ -95,7 +103,7 @@ impl<I> Lot<I> {
         let tickets = self.tickets.make_contiguous().get(..count).unwrap_or_default();
         let inputs = self.inputs.make_contiguous().get_mut(..count).unwrap_or_default();
         work(tickets, inputs);
-        self.is_rest = true;
+        self.served += 1;
         if count >= self.tickets.len() {
             self.tickets.clear();
             self.inputs.clear();
@@ -123,8 +131,8 @@ mod tests {
         while !lot.tickets.is_empty() {
             lot.begin();
             let mut turn = Vec::new();
-            while let Some(oldest) = lot.oldest() {
-                assert_eq!(oldest, expected);
+            while let Some(place) = lot.place() {
+                assert_eq!(place, (turn.len(), false, expected));
                 let next = lot.next();
                 lot.work(next, |tickets, inputs| {
                     assert_eq!((tickets.len(), inputs.len()), (next, next));

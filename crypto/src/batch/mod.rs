@@ -5,7 +5,7 @@
 //! | `engine` | gathers jobs, and says which go together and when |
 //! | `lots`, `worth` | jobs that wait, by kind; how many are worth lanes |
 //! | `jobs`, `curves`, `digest` | what each kind takes out of its jobs, and makes of the lanes' answers |
-//! | `ahead` | key pairs made in idle turns |
+//! | `ahead`, `tuples` | key pairs and nonces made in idle turns |
 //! | `x25519`, `f25519` | Curve25519 |
 //! | `p256`, `p256_point`, `p256_field`, `p256_scalar` | P-256 |
 //! | `ecdsa`, `nonce`, `sha512` | signatures on P-256, their nonces, and the hash these come from |
@@ -13,6 +13,7 @@
 //! | `sha256` | SHA-256 of two messages side by side, for all who hash |
 //! | `mlkem` | ML-KEM-768 |
 //! | `hybrid` | X25519 and ML-KEM together |
+//! | `inverse` | inversions mod primes, of one number for all lanes |
 //! | `lanes` | eight lanes of AVX-512 IFMA |
 //!
 //! It is written without a branch, an index or an address that depends on a secret; its timing has not been
@@ -30,6 +31,7 @@ mod emsa;
 mod engine;
 mod f25519;
 mod hybrid;
+mod inverse;
 mod jobs;
 mod lanes;
 mod lots;
@@ -46,6 +48,7 @@ mod rows;
 mod rsa;
 mod sha256;
 mod sha512;
+mod tuples;
 mod worth;
 mod x25519;
 

@@ -12,6 +12,7 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
+use super::inverse::{Prime, across};
 use super::lanes::{LANES, Lanes, MASK, array, lanes, madd_hi, madd_lo, splat};
 
 /// Carried: limbs below 2^52.
@@ -32,6 +33,8 @@ pub(super) type Words = [Lanes; 4];
 pub(super) const MAX_INVERTED: usize = 8;
 
 const P: [u64; 5] = [MASK, (1 << 44) - 1, 0, 1 << 36, (1 << 48) - (1 << 16)];
+
+const PRIME: Prime = Prime::new([u64::MAX, 0xffff_ffff, 0, 0xffff_ffff_0000_0001]);
 
 /// R, which is one.
 const ONE: [u64; 5] = [0x10, 0xf_0000_0000_0000, 0xf_ffff_ffff_ffff, 0xf_feff_ffff_ffff, 0xfffff];
@@ -99,34 +102,16 @@ impl Element {
         reduce(square(&self.0))
     }
 
-    /// Squared `count` times.
+    /// The inverses of elements below 4 p of which none is zero. Below 2 p.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn squared(&self, count: usize) -> Self {
-        let mut power = *self;
-        for _ in 0..count {
-            power = power.square().carry();
-        }
-        power
-    }
-
-    /// To the power p - 2: 255 squarings, 12 multiplications. Below 2 p, of what is below 4 p.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn inverse(&self) -> Self {
-        // `ones_k` is the power 2^k - 1.
-        let ones_2 = self.squared(1).mul(self).carry();
-        let ones_3 = ones_2.squared(1).mul(self).carry();
-        let ones_6 = ones_3.squared(3).mul(&ones_3).carry();
-        let ones_12 = ones_6.squared(6).mul(&ones_6).carry();
-        let ones_15 = ones_12.squared(3).mul(&ones_3).carry();
-        let ones_30 = ones_15.squared(15).mul(&ones_15).carry();
-        let ones_32 = ones_30.squared(2).mul(&ones_2).carry();
-        let power = ones_32.squared(32).mul(self).carry();
-        let power = power.squared(128).mul(&ones_32).carry();
-        let power = power.squared(32).mul(&ones_32).carry();
-        let power = power.squared(30).mul(&ones_30).carry();
-        power.squared(2).mul(self).carry()
+    pub(super) fn inverse(&self) -> Self {
+        let multiply = |a: &Limbs, b: &Limbs| Self(*a).mul(&Self(*b)).carry().0;
+        let invert = |x: &Limbs| {
+            let plain = Self(*x).plain().canonical();
+            Self::new(&limbs(&PRIME.invert_lowest(&words(&plain)))).0
+        };
+        Self(across(&self.0, multiply, invert))
     }
 
     /// `elements` (at most [`MAX_INVERTED`], below 4 p) inverted by one inversion; of zero comes one. Below 2 p.

@@ -222,18 +222,14 @@ fn check_inversions() {
         }
     }
     for count in 1..=4 {
-        let (p, n) = (p(), n());
-        let (elements, scalars) = (samples(&p, 4, &mut rng), samples(&n, 4, &mut rng));
-        for (a, b) in elements.chunks_exact(LANES * count).zip(scalars.chunks_exact(LANES * count)) {
-            let (mut elements, mut scalars) = ([Element::one(); 4], [Scalar::one(); 4]);
-            for i in 0..count {
-                elements[i] = Element(load(&a[LANES * i..]));
-                scalars[i] = Scalar(load(&b[LANES * i..]));
+        for a in samples(&n(), 4, &mut rng).chunks_exact(LANES * count) {
+            let mut scalars = [Scalar::one(); 4];
+            for (scalar, a) in scalars.iter_mut().zip(a.chunks(LANES)) {
+                *scalar = Scalar(load(a));
             }
-            p256_scalar::invert(&mut elements[..count], &mut scalars[..count]);
-            for i in 0..count {
-                check_inverses(&a[LANES * i..][..LANES], &store(&elements[i].0), &p);
-                check_inverses(&b[LANES * i..][..LANES], &store(&scalars[i].0), &n);
+            p256_scalar::invert(&mut scalars[..count]);
+            for (scalar, a) in scalars.iter().zip(a.chunks(LANES)) {
+                check_inverses(a, &store(&scalar.0), &n());
             }
         }
     }

@@ -8,9 +8,10 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
+use super::inverse::{Prime, across};
 use super::lanes::{Lanes, MASK, madd_hi, madd_lo, splat};
 use super::p256_field::{
-    Element, Limbs, Sum, Words, below, carry, constant, modulo, product, select, square, words, zero,
+    Limbs, Sum, Words, below, carry, constant, limbs, modulo, product, select, words, zero,
 };
 
 /// Carried: limbs below 2^52.
@@ -19,6 +20,9 @@ pub(super) struct Scalar(pub(super) Limbs);
 
 const N: [u64; 5] =
     [0x9_cac2_fc63_2551, 0xa_da71_79e8_4f3b, 0xf_ffff_ffbc_e6fa, 0xf_ffff_ffff, 0xffff_ffff_0000];
+
+const PRIME: Prime =
+    Prime::new([0xf3b9_cac2_fc63_2551, 0xbce6_faad_a717_9e84, u64::MAX, 0xffff_ffff_0000_0000]);
 
 /// -1 / n mod 2^52.
 const N_INVERSE: u64 = 0x1_c8aa_ee00_bc4f;
@@ -29,9 +33,6 @@ const ONE: [u64; 5] = [0x3_53d0_39cd_aaf0, 0x2_58e8_617b_0c46, 0x431_9055, 0xf_f
 /// R^2.
 const R2: [u64; 5] =
     [0x5_cc0d_ea6d_c3ba, 0x1_92a0_67d8_a084, 0xb_ec59_6155_71bb, 0x1_fc24_5b23_92b6, 0xe12d_9559_d956];
-
-/// The lower half of n - 2.
-const N_LOW: u128 = 0xbce6_faad_a717_9e84_f3b9_cac2_fc63_254f;
 
 impl Scalar {
     #[inline]
@@ -45,6 +46,13 @@ impl Scalar {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn new(number: &Limbs) -> Self {
         Self(*number).mul(&Self(constant(&R2)))
+    }
+
+    /// Out of Montgomery form, below n.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    pub(super) fn plain(&self) -> Limbs {
+        self.mul(&Self(constant(&[1, 0, 0, 0, 0]))).canonical()
     }
 
     /// Below n, of what is below 2 n.
@@ -67,24 +75,13 @@ impl Scalar {
         reduce(product(&self.0, &other.0))
     }
 
+    /// The inverses of scalars of which none is zero.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn square(&self) -> Self {
-        reduce(square(&self.0))
-    }
-
-    /// The powers 1, 3, 5 and so on to 15.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn odd_powers(&self) -> [Self; 8] {
-        let square = self.square();
-        let mut power = *self;
-        let mut powers = [power; 8];
-        for place in powers.iter_mut().skip(1) {
-            power = power.mul(&square);
-            *place = power;
-        }
-        powers
+    fn inverse(&self) -> Self {
+        let multiply = |a: &Limbs, b: &Limbs| Self(*a).mul(&Self(*b)).0;
+        let invert = |x: &Limbs| Self::new(&limbs(&PRIME.invert_lowest(&words(&Self(*x).plain())))).0;
+        Self(across(&self.0, multiply, invert))
     }
 
     /// The product of `scalars`, zeros turned into ones, and what it was before each.
@@ -94,8 +91,7 @@ impl Scalar {
         let one = Self::one();
         let mut product = one;
         for (scalar, before) in scalars.iter_mut().zip(before) {
-            let plain = scalar.mul(&Self(constant(&[1, 0, 0, 0, 0])));
-            scalar.0 = select(zero(&plain.canonical()), &one.0, &scalar.0);
+            scalar.0 = select(zero(&scalar.plain()), &one.0, &scalar.0);
             *before = product;
             product = product.mul(scalar);
         }
@@ -114,98 +110,15 @@ impl Scalar {
     }
 }
 
-/// `elements` (below 4 p; below 2 p after) and `scalars` (the same of n), at most four of either, inverted by
-/// one inversion; of zero comes one.
+/// `scalars`, at most four, inverted by one inversion; of zero comes one.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-pub(super) fn invert(elements: &mut [Element], scalars: &mut [Scalar]) {
-    let mut before = ([Element::one(); 4], [Scalar::one(); 4]);
-    let pair = Pair(Element::multiplied(elements, &mut before.0), Scalar::multiplied(scalars, &mut before.1));
-    let Pair(element, scalar) = pair.inverse();
-    Element::divided(elements, &before.0, element);
-    Scalar::divided(scalars, &before.1, scalar);
-    before.0.zeroize();
-    before.1.zeroize();
+pub(super) fn invert(scalars: &mut [Scalar]) {
+    let mut before = [Scalar::one(); 4];
+    let product = Scalar::multiplied(scalars, &mut before);
+    Scalar::divided(scalars, &before, product.inverse());
+    before.zeroize();
 }
-
-/// Computed in step, since the chain of neither fills the processor.
-#[derive(Clone, Copy)]
-struct Pair(Element, Scalar);
-
-impl Pair {
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn mul(&self, other: &Self) -> Self {
-        Self(self.0.mul(&other.0).carry(), self.1.mul(&other.1))
-    }
-
-    /// Squared `count` times.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn squared(&self, count: usize) -> Self {
-        let mut power = *self;
-        for _ in 0..count {
-            power = Self(power.0.square().carry(), power.1.square());
-        }
-        power
-    }
-
-    /// To the powers p - 2 and n - 2, which both begin with 32 ones; the rest stands in [`TAIL`].
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn inverse(&self) -> Self {
-        // `ones_k` is the power 2^k - 1.
-        let ones_2 = self.squared(1).mul(self);
-        let ones_3 = ones_2.squared(1).mul(self);
-        let ones_6 = ones_3.squared(3).mul(&ones_3);
-        let ones_12 = ones_6.squared(6).mul(&ones_6);
-        let ones_15 = ones_12.squared(3).mul(&ones_3);
-        let ones_30 = ones_15.squared(15).mul(&ones_15);
-        let ones_32 = ones_30.squared(2).mul(&ones_2);
-        let odd = self.1.odd_powers();
-        let mut power = ones_32;
-        for (p, n) in TAIL {
-            power = power.squared(1);
-            match p {
-                1 => power.0 = power.0.mul(&self.0).carry(),
-                30 => power.0 = power.0.mul(&ones_30.0).carry(),
-                32 => power.0 = power.0.mul(&ones_32.0).carry(),
-                _ => {}
-            }
-            match n {
-                0 => {}
-                32 => power.1 = power.1.mul(&ones_32.1),
-                n => power.1 = power.1.mul(&odd[usize::from(n) / 2 % odd.len()]),
-            }
-        }
-        power
-    }
-}
-
-/// What is multiplied by after each of the last 224 squarings: for p - 2 the power of so many ones; for n - 2
-/// that of 32 ones, or an odd power below 16. Zero for nothing.
-const TAIL: [(u8, u8); 224] = {
-    let mut tail = [(0, 0); 224];
-    tail[31].0 = 1;
-    tail[159].0 = 32;
-    tail[191].0 = 32;
-    tail[221].0 = 30;
-    tail[223].0 = 1;
-    tail[63].1 = 32;
-    tail[95].1 = 32;
-    let mut bit = 0;
-    while bit < 128 {
-        let left = N_LOW << bit;
-        if left >> 127 == 0 {
-            bit += 1;
-        } else {
-            let zeros = (left >> 124).trailing_zeros();
-            bit += 4 - zeros as usize;
-            tail[95 + bit].1 = (left >> 124 >> zeros).to_le_bytes()[0];
-        }
-    }
-    tail
-};
 
 /// The lanes of carried limbs in 1..n.
 #[inline]

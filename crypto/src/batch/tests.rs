@@ -10,8 +10,8 @@ use rcgen::KeyPair;
 use super::*;
 use crate::test_keys::{ED25519_PKCS8, P256_SEC1, P384_SEC1, RSA_2048_PKCS1, RSA_3072_PKCS8, Text};
 use crate::{
-    AwsLc, Done, Engine, Failure, Group, Job, KeyId, Message, PrivateKey, PrivateShare, Share, SharePool,
-    SignatureScheme, SystemRandom, Token, verify,
+    AwsLc, Done, Engine, Failure, Group, Job, KeyId, Message, Moment, PrivateKey, PrivateShare, Share,
+    SharePool, SignatureScheme, SystemRandom, Token, verify,
 };
 
 const GROUPS: [Group; 2] = [Group::X25519, Group::Secp256r1];
@@ -192,6 +192,41 @@ fn a_rest_waits_while_there_is_more_to_do() {
     assert_eq!(next, 100);
 }
 
+/// A flood of one kind, older though it is, leaves room in every turn for the others, and none waits for ever.
+#[test]
+fn kinds_share_a_turn() {
+    let mut batch = batch(1000);
+    let message = Message::new(&[b"text"]).unwrap();
+    let rsa = |key| Job::Sign { key: KeyId(key), scheme: SignatureScheme::RsaPkcs1Sha256, message };
+    for token in 0..100 {
+        assert!(batch.submit(Token(token), rsa(2)).is_ok());
+        assert!(batch.submit(Token(1000 + token), rsa(3)).is_ok());
+    }
+    let mut next = [0, 1000];
+    for turn in 0.. {
+        let pair = Job::Generate { group: GROUPS[usize::from(turn % 2 == 0)] };
+        assert!(batch.submit(Token(2000 + turn), pair).is_ok());
+        batch.run();
+        let mut has_pair = false;
+        while let Some((Token(token), _)) = batch.completed() {
+            match token {
+                2000.. => has_pair = true,
+                _ => {
+                    let next = &mut next[usize::from(token >= 1000)];
+                    assert_eq!(token, *next, "the oldest of a kind first");
+                    *next += 1;
+                }
+            }
+        }
+        assert!(has_pair, "turn {turn} has no room");
+        if next == [100, 1100] {
+            break;
+        }
+        assert!(turn < 100, "both keys are served: {next:?}");
+    }
+    assert_eq!(batch.in_flight(), 0);
+}
+
 /// Randomness that never changes: whatever differs comes from key and message.
 #[derive(Clone)]
 struct Broken;
@@ -221,10 +256,12 @@ fn sign_all<R: rand_core::CryptoRng>(batch: &mut Batch<R>, jobs: &[(u16, &[u8])]
         let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
         assert!(batch.submit(Token(token as u64), Job::Sign { key: KeyId(*key), scheme, message }).is_ok());
     }
-    batch.run();
     let mut signatures = vec![Vec::new(); jobs.len()];
-    while let Some((Token(token), Done::Signed(signature))) = batch.completed() {
-        signatures[usize::try_from(token).unwrap()] = signature.bytes().to_vec();
+    while batch.in_flight() > 0 {
+        batch.run();
+        while let Some((Token(token), Done::Signed(signature))) = batch.completed() {
+            signatures[usize::try_from(token).unwrap()] = signature.bytes().to_vec();
+        }
     }
     signatures
 }
@@ -249,4 +286,37 @@ fn nonces_differ_even_without_randomness() {
     let nonces: std::collections::HashSet<_> =
         signatures.iter().map(|signature| nonce_of(signature)).collect();
     assert_eq!(nonces.len(), 32);
+}
+
+/// Signatures with nonces made ahead hold, and take each nonce once; without a witness, and when all are used,
+/// others are made.
+#[test]
+fn signatures_with_nonces_made_ahead_hold() {
+    let keys = keys();
+    let mut batch = batch(100);
+    batch.keep_nonces();
+    let moment = |ns| Moment { monotonic_ns: ns, wall_ns: 1_000_000 + ns, generation: 1 };
+    let mut now = 0;
+    let mut nonces = std::collections::HashSet::new();
+    for round in 0..8 {
+        for _ in 0..100 * usize::from(round % 4 != 3) {
+            now += 1;
+            batch.witness(moment(now));
+            batch.work_ahead(now);
+        }
+        for count in [1, 2, 9, 32, 40] {
+            let texts: Vec<_> = (0..count).map(|number| format!("{number} of {count}")).collect();
+            let jobs: Vec<_> = (0..).zip(&texts).map(|(key, text)| (key % 2, text.as_bytes())).collect();
+            now += 1;
+            if round % 2 == 0 {
+                batch.witness(moment(now));
+            }
+            let signatures = sign_all(&mut batch, &jobs);
+            for ((key, text), signature) in jobs.iter().zip(&signatures) {
+                let public = keys[usize::from(*key)].public_key_der();
+                assert!(verify(SignatureScheme::EcdsaSecp256r1Sha256, public, text, signature));
+                assert!(nonces.insert(nonce_of(signature).to_vec()));
+            }
+        }
+    }
 }

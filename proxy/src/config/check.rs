@@ -164,6 +164,7 @@ fn tls(section: sections::Tls, surroundings: &Surroundings, findings: &Findings)
         suites,
         groups: section.groups,
         engine: section.engine,
+        nonces_ahead: section.nonces_ahead,
         aead: aead(section.aead, surroundings, findings),
         keylog: section.keylog.map(Spanned::into_inner),
     }

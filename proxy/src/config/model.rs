@@ -212,6 +212,8 @@ pub struct Tls {
     pub groups: Vec<Group>,
     /// Who does public-key work.
     pub engine: EngineChoice,
+    /// Whether nonces of ECDSA are made ahead.
+    pub nonces_ahead: bool,
     /// Who does AEAD.
     pub aead: AeadChoice,
     /// Where secrets are logged in the format of `SSLKEYLOGFILE`; for debugging.

@@ -226,6 +226,7 @@ pub(super) struct Tls {
     pub(super) suites: Option<Spanned<Vec<Spanned<Suite>>>>,
     pub(super) groups: Vec<Group>,
     pub(super) engine: EngineChoice,
+    pub(super) nonces_ahead: bool,
     pub(super) aead: Vec<Spanned<AeadChoice>>,
     pub(super) keylog: Option<Spanned<PathBuf>>,
 }
@@ -253,6 +254,7 @@ impl Tls {
             suites: table.list("suites", choice(suites)).optional(),
             groups: table.list("groups", choice(groups)).plain_or(groups.map(|(_, group)| group).into()),
             engine: table.value("engine", choice(engines)).or(EngineChoice::Auto),
+            nonces_ahead: table.value("nonces_ahead", boolean()).or(false),
             aead: table.one_or_more("aead", aead).or(Vec::new()),
             keylog: keylog(table, directory),
         }

@@ -13,6 +13,7 @@ use miette::{IntoDiagnostic, miette};
 
 use crate::config::{Config, EngineChoice, Service};
 use crate::cycles::Cycles;
+use crate::generation::Generation;
 use crate::host::Host;
 use crate::log::{Event, Log, Secret};
 use crate::metrics::Published;
@@ -37,6 +38,8 @@ pub(super) struct Seed {
     pub(super) log: Log,
     pub(super) time: Time,
     pub(super) secret: [u8; 32],
+    /// Where nonces are made ahead.
+    pub(super) generation: Option<Generation>,
 }
 
 impl Seed {
@@ -56,7 +59,7 @@ impl Seed {
                 .into_iter()
                 .map(|offer| Some(Server::new(offer?, config.limits.handshakes)))
                 .collect(),
-            crypto: crypto(&config, &self.keys, Box::new(aead), &self.log)?,
+            crypto: crypto(&config, &self.keys, Box::new(aead), &self.log, self.generation)?,
             cache: cache(&config, self.secret, self.memory.clone()),
             memory: self.memory.clone(),
             steering: self.steering.clone(),
@@ -138,6 +141,7 @@ fn crypto<M: Memory>(
     keys: &[PrivateKey],
     aead: Box<dyn levee_crypto::Aead<M>>,
     log: &Log,
+    generation: Option<Generation>,
 ) -> miette::Result<Crypto<M>> {
     let kind = match config.tls.engine {
         EngineChoice::Auto => EngineKind::Auto,
@@ -151,9 +155,13 @@ fn crypto<M: Memory>(
             log.say(Event::Secret(Secret::new(label, *client_random, secret)));
         })
     });
-    let engine = levee_crypto::engine(kind, keys, config.limits.handshakes);
+    let mut engine = levee_crypto::engine(kind, keys, config.limits.handshakes).into_diagnostic()?;
+    if generation.is_some() {
+        engine.keep_nonces();
+    }
     Ok(Crypto {
-        engine: engine.into_diagnostic()?,
+        engine,
+        generation,
         aead,
         random: Box::new(levee_crypto::SystemRandom),
         counters: levee_tls::Counters::default(),

@@ -4,6 +4,7 @@ use levee_buf::Memory;
 use levee_crypto::{Aead, Engine, Token};
 use rand_core::CryptoRng;
 
+use crate::generation::Generation;
 use crate::slab::Key;
 
 /// Where a logged secret goes: label, client random, secret.
@@ -16,9 +17,18 @@ pub(crate) struct Crypto<M: Memory> {
     pub(crate) random: Box<dyn CryptoRng>,
     pub(crate) counters: levee_tls::Counters,
     pub(crate) keylog: Option<KeyLog>,
+    /// Where nonces are made ahead: what tells this machine from a copy.
+    pub(crate) generation: Option<Generation>,
 }
 
 impl<M: Memory> Crypto<M> {
+    /// Tells the engine, if it keeps nonces, that it is `now_ns`.
+    pub(super) fn witness(&mut self, now_ns: u64) {
+        if let Some(generation) = &self.generation {
+            self.engine.witness(generation.moment(now_ns));
+        }
+    }
+
     /// What the connection of client `key` may use during one call.
     pub(super) fn out<'a>(&'a mut self, memory: &'a M, key: Key) -> levee_tls::Out<'a, M> {
         levee_tls::Out {

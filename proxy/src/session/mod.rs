@@ -203,6 +203,7 @@ impl<M: Memory> Sessions<M> {
 
     /// Runs the public-key engine and hands its results to the connections that wait for them.
     pub(crate) fn run_engine(&mut self, stack: &mut Stack<M>) {
+        self.crypto.witness(self.now.instant.0);
         self.crypto.engine.run();
         while let Some((token, done)) = self.crypto.engine.completed() {
             self.on_job(token, done, stack);
@@ -211,6 +212,7 @@ impl<M: Memory> Sessions<M> {
 
     /// Lets the public-key engine do what later jobs will need.
     pub(crate) fn work_ahead(&mut self, now_ns: u64) {
+        self.crypto.witness(now_ns);
         self.crypto.engine.work_ahead(now_ns);
     }
 
