@@ -224,7 +224,7 @@ impl Listener {
 pub(super) struct Tls {
     pub(super) versions: Vec<Version>,
     pub(super) suites: Option<Spanned<Vec<Spanned<Suite>>>>,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Option<Spanned<Vec<Spanned<Group>>>>,
     pub(super) engine: EngineChoice,
     pub(super) aead: Vec<Spanned<AeadChoice>>,
     pub(super) keylog: Option<Spanned<PathBuf>>,
@@ -251,7 +251,7 @@ impl Tls {
         Self {
             versions: table.list("versions", choice(versions)).plain_or(versions.map(|(_, v)| v).into()),
             suites: table.list("suites", choice(suites)).optional(),
-            groups: table.list("groups", choice(groups)).plain_or(groups.map(|(_, group)| group).into()),
+            groups: table.list("groups", choice(groups)).optional(),
             engine: table.value("engine", choice(engines)).or(EngineChoice::Auto),
             aead: table.one_or_more("aead", aead).or(Vec::new()),
             keylog: keylog(table, directory),
