@@ -226,6 +226,9 @@ pub enum Done {
     Failed(Failure),
 }
 
+/// Queues move them: what is longer lies in a room of its own.
+const _: () = assert!(size_of::<Job>() <= 184 && size_of::<Done>() <= 184);
+
 /// Why a job has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use levee_crypto::{
     Done, Engine, EngineError, EngineKind, Group, Job, KeyId, Message, PrivateKey, PrivateShare, Share,
-    SignatureScheme, Token, engine,
+    SharePool, SignatureScheme, Token, engine,
 };
 use levee_dpdk::Clock;
 use miette::{IntoDiagnostic, miette};
-use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use serde::Serialize;
 
 use crate::device::{self, Hugepages, Memory};
@@ -69,14 +69,18 @@ struct Measured {
 const KINDS: [EngineKind; 3] = [EngineKind::Batch, EngineKind::AwsLc, EngineKind::RustCrypto];
 
 /// The names of the operations, and what they are.
-const OPERATIONS: [(&str, Operation); 10] = [
+const OPERATIONS: [(&str, Operation); 14] = [
+    ("x25519mlkem768 exchange", Operation::Exchange(Group::X25519MlKem768)),
     ("x25519 exchange", Operation::Exchange(Group::X25519)),
     ("x25519 generate", Operation::Generate(Group::X25519)),
     ("x25519 agree", Operation::Agree(Group::X25519)),
     ("p256 exchange", Operation::Exchange(Group::Secp256r1)),
     ("p256 generate", Operation::Generate(Group::Secp256r1)),
     ("p256 agree", Operation::Agree(Group::Secp256r1)),
+    ("p384 exchange", Operation::Exchange(Group::Secp384r1)),
     ("ecdsa-p256 sign", Operation::Sign(KeyId(0), SignatureScheme::EcdsaSecp256r1Sha256)),
+    ("ecdsa-p384 sign", Operation::Sign(KeyId(4), SignatureScheme::EcdsaSecp384r1Sha384)),
+    ("ed25519 sign", Operation::Sign(KeyId(5), SignatureScheme::Ed25519)),
     ("rsa-2048 sign", Operation::Sign(KeyId(1), SignatureScheme::RsaPssRsaeSha256)),
     ("rsa-3072 sign", Operation::Sign(KeyId(2), SignatureScheme::RsaPssRsaeSha256)),
     ("rsa-4096 sign", Operation::Sign(KeyId(3), SignatureScheme::RsaPssRsaeSha256)),
@@ -159,7 +163,14 @@ fn measure(
 /// A key of each kind, in the order in which [`OPERATIONS`] names them.
 fn keys() -> miette::Result<Vec<PrivateKey>> {
     let rsa = |size| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size);
-    let pairs = [KeyPair::generate(), rsa(RsaKeySize::_2048), rsa(RsaKeySize::_3072), rsa(RsaKeySize::_4096)];
+    let pairs = [
+        KeyPair::generate(),
+        rsa(RsaKeySize::_2048),
+        rsa(RsaKeySize::_3072),
+        rsa(RsaKeySize::_4096),
+        KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        KeyPair::generate_for(&PKCS_ED25519),
+    ];
     pairs
         .into_iter()
         .map(|pair| PrivateKey::from_der(&pair.into_diagnostic()?.serialize_der()).into_diagnostic())
@@ -174,7 +185,9 @@ fn window(
     lasts_ms: u16,
     clock: &Clock,
 ) -> miette::Result<f64> {
+    let pool = SharePool::new(CAPACITY + 1);
     let (private, share) = match operation {
+        Operation::Exchange(Group::X25519MlKem768) => (pair(engine, Group::X25519)?.0, hybrid_share(&pool)?),
         Operation::Exchange(group) | Operation::Agree(group) => pair(engine, group)?,
         _ => pair(engine, Group::X25519)?,
     };
@@ -208,6 +221,14 @@ fn pair(engine: &mut dyn Engine, group: Group) -> miette::Result<(PrivateShare, 
         Some((_, Done::Generated { private, share })) => Ok((private, share)),
         _ => Err(miette!("{} makes no key pair", engine.name())),
     }
+}
+
+/// What a client could send: its ML-KEM key has coefficients of zero, which cost as much as others, and its X25519
+/// share is the base point.
+fn hybrid_share(pool: &SharePool) -> miette::Result<Share> {
+    let mut bytes = vec![0; Group::X25519MlKem768.share_len()];
+    bytes[1184] = 9;
+    pool.share(Group::X25519MlKem768, &bytes).map_err(|error| miette!("no key share: {error:?}"))
 }
 
 fn job(operation: Operation, private: &PrivateShare, peer: &Share, number: u16) -> miette::Result<Job> {

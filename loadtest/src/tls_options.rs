@@ -48,6 +48,11 @@ pub enum TlsGroup {
     X25519,
     /// P-256.
     Secp256r1,
+    /// P-384.
+    Secp384r1,
+    /// X25519 with ML-KEM-768, of TLS 1.3.
+    #[value(name = "x25519mlkem768")]
+    X25519MlKem768,
 }
 
 /// A kind of certificate.
@@ -73,13 +78,20 @@ impl TlsOptions {
             // RFC 8422 section 5.1: without its curve in the offer, an ECDSA certificate of TLS 1.2 is none.
             TlsGroup::X25519 => vec![Group::X25519, Group::Secp256r1],
             TlsGroup::Secp256r1 => vec![Group::Secp256r1],
+            TlsGroup::Secp384r1 if version == Version::Tls12 => vec![Group::Secp384r1, Group::Secp256r1],
+            TlsGroup::Secp384r1 => vec![Group::Secp384r1],
+            TlsGroup::X25519MlKem768 if version == Version::Tls12 => {
+                return Err(miette!("x25519mlkem768 is a group of TLS 1.3 alone"));
+            }
+            TlsGroup::X25519MlKem768 => vec![Group::X25519MlKem768],
         };
         let ecdsa = [SignatureScheme::EcdsaSecp256r1Sha256];
+        let others = [SignatureScheme::EcdsaSecp384r1Sha384, SignatureScheme::Ed25519];
         let rsa = [SignatureScheme::RsaPssRsaeSha256, SignatureScheme::RsaPkcs1Sha256];
         let schemes = match self.certificate {
             Some(Certificate::Ecdsa) => ecdsa.to_vec(),
             Some(Certificate::Rsa) => rsa.to_vec(),
-            None => [&ecdsa[..], &rsa[..]].concat(),
+            None => [&ecdsa[..], &others[..], &rsa[..]].concat(),
         };
         if let Some(suite) = self.suite.filter(|suite| suite.version() != version) {
             return Err(miette!("{} is not a suite of {}", suite.name(), version.name()));

@@ -75,6 +75,7 @@ impl Report {
         }
         for (name, sum) in [
             ("hello_retries", counters.hello_retries),
+            ("shares_passed_over", counters.shares_passed_over),
             ("gathered", counters.gathered),
             ("copied", counters.copied),
             ("early_data_skipped", counters.early_data_skipped),

@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use levee_tests::{Curl, KINDS, Kind, NAME, Site, Version, pattern, run};
+use levee_tests::{Client, Curl, KINDS, Kind, NAME, Site, Tls, Version, pattern, run};
+use rustls::NamedGroup;
 
 /// A cipher suite under the names that clients have for it.
 struct Suite {
@@ -33,24 +34,29 @@ const SUITES: [Suite; 9] = [
 
 /// A group, as it is offered.
 struct Group {
-    /// RFC 8422 section 5.1.1: in TLS 1.2 the groups also say which certificates the client can verify,
-    /// so P-256 is always among them.
+    /// RFC 8422 section 5.1.1: in TLS 1.2 the groups also say which certificates the client can verify, so that
+    /// the curves are among them.
     openssl: &'static str,
     gnutls: &'static str,
     /// What OpenSSL and GnuTLS report.
     reported: [&'static str; 2],
 }
 
-const GROUPS: [Group; 2] = [
+const GROUPS: [Group; 3] = [
     Group {
-        openssl: "X25519:P-256",
-        gnutls: "+GROUP-X25519:+GROUP-SECP256R1",
+        openssl: "X25519:P-256:P-384",
+        gnutls: "+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1",
         reported: ["X25519, 253 bits", "ECDHE-X25519"],
     },
     Group {
-        openssl: "P-256",
-        gnutls: "+GROUP-SECP256R1",
+        openssl: "P-256:P-384",
+        gnutls: "+GROUP-SECP256R1:+GROUP-SECP384R1",
         reported: ["ECDH, prime256v1, 256 bits", "ECDHE-SECP256R1"],
+    },
+    Group {
+        openssl: "P-384",
+        gnutls: "+GROUP-SECP384R1",
+        reported: ["ECDH, secp384r1, 384 bits", "ECDHE-SECP384R1"],
     },
 ];
 
@@ -63,7 +69,13 @@ struct Case {
 fn cases() -> impl Iterator<Item = Case> {
     let suites = SUITES.iter().flat_map(|suite| GROUPS.iter().map(move |group| (suite, group)));
     let all = suites.flat_map(|(suite, group)| KINDS.map(|kind| Case { suite, group, kind }));
-    all.filter(|case| case.suite.kind.is_none_or(|kind| kind == case.kind))
+    all.filter(|case| {
+        let is_rsa = |kind| kind == Kind::Rsa;
+        // RFC 8422 section 5.10: Ed25519 goes with the suites of ECDSA.
+        let suits = case.suite.kind.is_none_or(|kind| is_rsa(kind) == is_rsa(case.kind));
+        let curve = case.suite.kind.is_none() || case.kind != Kind::Ecdsa || case.group.openssl != "P-384";
+        suits && curve
+    })
 }
 
 /// How many bytes a client fetches: more than a record holds.
@@ -133,7 +145,11 @@ fn openssl() {
         let (list, schemes) = match (case.suite.version, case.kind) {
             (Version::Tls13, Kind::Ecdsa) => ("-ciphersuites", "ECDSA+SHA256"),
             (Version::Tls13, Kind::Rsa) => ("-ciphersuites", "rsa_pss_rsae_sha256:RSA+SHA256"),
+            (Version::Tls13, Kind::P384) => ("-ciphersuites", "ECDSA+SHA384"),
+            (Version::Tls13, Kind::Ed25519) => ("-ciphersuites", "ed25519"),
             (Version::Tls12, Kind::Ecdsa) => ("-cipher", "ECDSA+SHA256"),
+            (Version::Tls12, Kind::P384) => ("-cipher", "ECDSA+SHA384"),
+            (Version::Tls12, Kind::Ed25519) => ("-cipher", "ed25519"),
             // TLS 1.2 signs by PKCS #1 for clients that know nothing else.
             (Version::Tls12, Kind::Rsa) => ("-cipher", "RSA+SHA256"),
         };
@@ -152,8 +168,10 @@ fn gnutls() {
         let schemes = match case.kind {
             Kind::Ecdsa => "+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256",
             Kind::Rsa => "+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256",
+            Kind::P384 => "+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SHA384",
+            Kind::Ed25519 => "+SIGN-EDDSA-ED25519",
         };
-        let exchange = if case.kind == Kind::Ecdsa { "ECDHE-ECDSA" } else { "ECDHE-RSA" };
+        let exchange = if case.kind == Kind::Rsa { "ECDHE-RSA" } else { "ECDHE-ECDSA" };
         let version = case.suite.version.number();
         let priority = format!(
             "NORMAL:-VERS-ALL:+VERS-TLS{version}:-CIPHER-ALL:+{}:-KX-ALL:+{exchange}:-GROUP-ALL:{}:-SIGN-ALL:{schemes}",
@@ -169,13 +187,29 @@ fn gnutls() {
     });
 }
 
+/// X25519MLKEM768 with rustls, over the kernel's TCP: a ClientHello of two segments, for each kind of certificate.
+#[test]
+fn hybrid() {
+    let site = Site::new();
+    for kind in KINDS {
+        let mut client = Client::connect(&site, Tls { kind, hybrid: true, ..Tls::default() });
+        assert_eq!(client.group(), NamedGroup::X25519MLKEM768, "{kind:?}");
+        assert_eq!(client.get(&format!("/bytes/{LENGTH}")).unwrap().body, pattern(LENGTH));
+    }
+    let end = site.finish();
+    assert_eq!(end.counter("tls.gathered"), 4, "each ClientHello came in two segments");
+    assert_eq!((end.counter("tls.hello_retries"), end.counter("tls.shares_passed_over")), (0, 0));
+}
+
 /// RFC 8446 section 4.1.4: the client shares a key of a group that we lack, and is told which we have.
 #[test]
 fn hello_retry_request() {
     let site = Site::new();
-    for (groups, reported) in
-        [("P-384:X25519", "X25519, 253 bits"), ("P-384:P-256", "ECDH, prime256v1, 256 bits")]
-    {
+    for (groups, reported) in [
+        ("P-521:X25519", "X25519, 253 bits"),
+        ("P-521:P-256", "ECDH, prime256v1, 256 bits"),
+        ("P-521:P-384", "ECDH, secp384r1, 384 bits"),
+    ] {
         let mut command = s_client(&site);
         command.args(["-tls1_3", "-groups", groups]);
         let key = format!("Server Temp Key: {reported}");
@@ -192,7 +226,7 @@ fn refusals() {
         (&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], "alert protocol version"),
         (&["-tls1_2", "-cipher", "AES128-GCM-SHA256"], "alert handshake failure"),
         (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], "alert handshake failure"),
-        (&["-tls1_3", "-groups", "P-384"], "alert handshake failure"),
+        (&["-tls1_3", "-groups", "P-521"], "alert handshake failure"),
         (&["-alpn", "h2"], "no application protocol"),
     ];
     for (arguments, alert) in cases {

@@ -74,7 +74,7 @@ fn engines() {
         });
         for version in [Version::Tls13, Version::Tls12] {
             for kind in levee_tests::KINDS {
-                let mut client = Client::connect(&site, Tls { version, kind });
+                let mut client = Client::connect(&site, Tls { version, kind, ..Tls::default() });
                 for length in [1, 5000, 300_000] {
                     let response = client.get(&format!("/bytes/{length}")).unwrap();
                     assert_eq!(response.body, pattern(length), "{engine}, {aead}, {version:?}, {kind:?}");

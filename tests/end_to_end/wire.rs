@@ -14,7 +14,7 @@ fn flight_leaves_in_the_fewest_segments() {
     for version in [Version::Tls13, Version::Tls12] {
         for kind in KINDS {
             let capture = Capture::start(&site);
-            let mut client = Client::connect(&site, Tls { version, kind });
+            let mut client = Client::connect(&site, Tls { version, kind, ..Tls::default() });
             let port = client.tcp().local_addr().unwrap().port();
             assert_eq!(client.get("/bytes/100").unwrap().status, 200);
             let flight = first_flight(&capture.stop(), port);

@@ -13,8 +13,8 @@ use crate::{PROXY_CLIENT_SIDE, config::Config};
 /// The host that the certificates are for.
 pub const NAME: &str = "demo.levee.test";
 
-/// Both kinds of key.
-pub const KINDS: [Kind; 2] = [Kind::Ecdsa, Kind::Rsa];
+/// All kinds of key.
+pub const KINDS: [Kind; 4] = [Kind::Ecdsa, Kind::Rsa, Kind::P384, Kind::Ed25519];
 
 /// A kind of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,13 @@ pub enum Kind {
     Ecdsa,
     /// RSA with 2048 bits.
     Rsa,
+    /// ECDSA on P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
 }
 
-/// A directory with `ca.crt`, `ecdsa.crt`, `ecdsa.key`, `rsa.crt` and `rsa.key`.
+/// A directory with `ca.crt`, and of each kind such as `ecdsa` an `ecdsa.crt` and an `ecdsa.key`.
 #[derive(Clone, Debug)]
 pub struct Certificates {
     directory: PathBuf,
@@ -38,6 +42,8 @@ impl Kind {
         match self {
             Self::Ecdsa => "ecdsa",
             Self::Rsa => "rsa",
+            Self::P384 => "p384",
+            Self::Ed25519 => "ed25519",
         }
     }
 }
@@ -62,13 +68,13 @@ impl Certificates {
         &self.directory
     }
 
-    /// The file of both CAs.
+    /// The file of all CAs.
     #[must_use]
     pub fn authorities(&self) -> PathBuf {
         self.directory.join("ca.crt")
     }
 
-    /// Both CAs, as rustls wants them.
+    /// All CAs, as rustls wants them.
     ///
     /// # Panics
     /// When the file is no PEM.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::{
     ClientConfig, ClientConnection, SignatureScheme, StreamOwned, SupportedProtocolVersion, version,
@@ -31,6 +32,8 @@ pub struct Tls {
     pub version: Version,
     /// The only kind of certificate that it can verify.
     pub kind: Kind,
+    /// Whether it prefers X25519MLKEM768; its ClientHello then takes two segments.
+    pub hybrid: bool,
 }
 
 /// An HTTPS connection.
@@ -72,7 +75,7 @@ impl Version {
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { version: Version::Tls13, kind: Kind::Ecdsa }
+        Self { version: Version::Tls13, kind: Kind::Ecdsa, hybrid: false }
     }
 }
 
@@ -146,6 +149,15 @@ impl Client {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest)?;
         Ok(rest)
+    }
+
+    /// The group that the key exchange was of.
+    ///
+    /// # Panics
+    /// Before the handshake is complete, which it is.
+    #[must_use]
+    pub fn group(&self) -> rustls::NamedGroup {
+        self.stream.get_ref().conn.negotiated_key_exchange_group().expect("the handshake is complete").name()
     }
 
     /// The connection under TLS.
@@ -235,7 +247,7 @@ fn read_chunks(input: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
 
 fn config(certificates: &Certificates, tls: Tls) -> ClientConfig {
     let provider = CryptoProvider {
-        kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
+        kx_groups: if tls.hybrid { vec![X25519MLKEM768, X25519] } else { vec![X25519, SECP256R1, SECP384R1] },
         signature_verification_algorithms: verifies(tls.kind),
         ..aws_lc_rs::default_provider()
     };
@@ -245,6 +257,10 @@ fn config(certificates: &Certificates, tls: Tls) -> ClientConfig {
         .with_root_certificates(certificates.roots())
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if tls.hybrid {
+        // More than a segment holds, however few other extensions rustls sends.
+        config.alpn_protocols.push(vec![b'x'; 255]);
+    }
     config
 }
 
@@ -253,6 +269,8 @@ fn verifies(kind: Kind) -> WebPkiSupportedAlgorithms {
     let schemes: &[SignatureScheme] = match kind {
         Kind::Ecdsa => &[SignatureScheme::ECDSA_NISTP256_SHA256],
         Kind::Rsa => &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256],
+        Kind::P384 => &[SignatureScheme::ECDSA_NISTP384_SHA384],
+        Kind::Ed25519 => &[SignatureScheme::ED25519],
     };
     let all = aws_lc_rs::default_provider().signature_verification_algorithms;
     let mapping = all.mapping.iter().filter(|(scheme, _)| schemes.contains(scheme)).copied();

@@ -86,7 +86,7 @@ address = "10.9.2.1/24"
 
 [[listener]]
 address = "10.9.1.1:443"
-certificates = ["ecdsa", "rsa"]
+certificates = ["ecdsa", "rsa", "p384", "ed25519"]
 
 [[listener]]
 address = "10.9.1.1:80"
@@ -102,6 +102,16 @@ key = "ecdsa.key"
 name = "rsa"
 chain = "rsa.crt"
 key = "rsa.key"
+
+[[certificate]]
+name = "p384"
+chain = "p384.crt"
+key = "p384.key"
+
+[[certificate]]
+name = "ed25519"
+chain = "ed25519.crt"
+key = "ed25519.key"
 
 [[backend]]
 name = "origin"

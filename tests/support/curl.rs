@@ -73,6 +73,8 @@ impl<'a> Curl<'a> {
         let schemes = match kind {
             Kind::Ecdsa => "ECDSA+SHA256",
             Kind::Rsa => "rsa_pss_rsae_sha256:RSA+SHA256",
+            Kind::P384 => "ECDSA+SHA384",
+            Kind::Ed25519 => "ed25519",
         };
         let path = self.site.directory().join(format!("openssl-{}.cnf", kind.name()));
         let text = format!(

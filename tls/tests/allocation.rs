@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use levee_buf::{Chain, HEADROOM, MAX_ROOM, Memory, Pieces};
-use levee_crypto::{Engine, Group, SoftwareAead, Token};
+use levee_crypto::{Engine, EngineKind, Group, SoftwareAead, Token};
 use levee_tls::load::{Client, ClientHandle, ClientOptions, ClientOut};
 use levee_tls::{Connection, Counters, Error, Filled, Out, Server, ServerConfig, Version};
 use rand_chacha::ChaCha20Rng;
@@ -206,6 +206,7 @@ struct Worker {
     aead: SoftwareAead,
     random: ChaCha20Rng,
     counters: Counters,
+    token: Token,
     allocations: u64,
 }
 
@@ -218,7 +219,7 @@ impl Worker {
             engine: self.engine.as_mut(),
             aead: &mut self.aead,
             random: &mut self.random,
-            token: Token(0),
+            token: self.token,
             counters: &mut self.counters,
             keylog: None,
         };
@@ -261,6 +262,7 @@ fn connections_do_not_allocate() {
         aead: SoftwareAead::new(16),
         random: ChaCha20Rng::seed_from_u64(1),
         counters: Counters::default(),
+        token: Token(0),
         allocations: 0,
     };
     for _ in 0..3 {
@@ -307,6 +309,59 @@ fn connections_do_not_allocate() {
     assert_eq!((worker.slab.0.borrow().len(), server.free_slots()), (32, 2));
 }
 
+/// Handshakes with the hybrid that fill lanes, public-key work included.
+#[test]
+fn handshakes_in_lanes_do_not_allocate() {
+    let (entries, keys) = entries(&[&identities().ecdsa]);
+    let server = Server::new(Arc::new(ServerConfig::new(entries, options()).unwrap()), 8);
+    let mut worker = Worker {
+        slab: Slab::new(64),
+        engine: levee_crypto::engine(EngineKind::Batch, &keys, 8).expect("AVX-512 IFMA"),
+        aead: SoftwareAead::new(64),
+        random: ChaCha20Rng::seed_from_u64(2),
+        counters: Counters::default(),
+        token: Token(0),
+        allocations: 0,
+    };
+    for _ in 0..3 {
+        let mut ends: Vec<_> = (0..8)
+            .map(|_| {
+                let (mut client, hello) = Client13::new(&[Group::X25519MlKem768, Group::X25519]);
+                client.transcript = hello.encode();
+                (Connection::server(&server), client)
+            })
+            .collect();
+        for (token, (connection, client)) in ends.iter_mut().enumerate() {
+            worker.token = Token(token as u64);
+            let wire = record(HANDSHAKE, &client.transcript);
+            let (front, back) = wire.split_at(1200);
+            for segment in [front, back] {
+                let chain = worker.slab.chain(segment);
+                worker.call(|out| connection.input(chain, out)).unwrap();
+            }
+        }
+        // The key exchanges, and then the signatures.
+        for _ in 0..2 {
+            worker.allocations += measure(|| worker.engine.run()).count_total;
+            while let Some((token, done)) = worker.engine.completed() {
+                worker.token = token;
+                let (connection, _) = &mut ends[usize::try_from(token.0).unwrap()];
+                worker.call(|out| connection.on_job(done, out)).unwrap();
+            }
+        }
+        for (mut connection, mut client) in ends {
+            let wire = worker.send(&mut connection, &[]);
+            let finished = client.server_flight(&wire);
+            let wire = client.seal(HANDSHAKE, &finished, 0);
+            worker.input(&mut connection, &wire).unwrap();
+            assert_eq!(connection.handshake().unwrap().group, Group::X25519MlKem768);
+            worker.allocations += measure(|| connection.release(&mut worker.aead)).count_total;
+        }
+    }
+    assert_eq!(worker.allocations, 0);
+    assert_eq!((worker.slab.0.borrow().len(), server.free_slots(), server.shares().free()), (64, 8, 8));
+}
+
 /// A call of a client, with its allocations counted.
 fn counted<T>(
     worker: &mut Worker,
@@ -346,6 +401,7 @@ fn load_clients_do_not_allocate() {
         aead: SoftwareAead::new(16),
         random: ChaCha20Rng::seed_from_u64(1),
         counters: Counters::default(),
+        token: Token(0),
         allocations: 0,
     };
     for (version, resume) in

@@ -31,7 +31,7 @@ fn options_are_checked() {
     refuses(good(), with(&|options| options.groups.clear()), ConfigError::NoGroup);
     let hybrid = vec![Group::X25519MlKem768];
     refuses(good(), with(&|options| options.groups = hybrid.clone()), ConfigError::NoGroup);
-    let tls13 = Options { versions: vec![Version::Tls13], groups: hybrid.clone(), ..Options::default() };
+    let tls13 = Options { versions: vec![Version::Tls13], groups: hybrid, ..Options::default() };
     assert!(ServerConfig::new(good(), tls13).is_ok());
     refuses(good(), with(&|options| options.alpn = vec![vec![]]), ConfigError::BadProtocol);
     refuses(good(), with(&|options| options.alpn = vec![vec![0; 256]]), ConfigError::BadProtocol);

@@ -66,8 +66,14 @@ proptest! {
     }
 
     #[test]
-    fn mutated_hellos(version in any::<bool>(), retry in any::<bool>(), changes in mutations(), cuts in cuts()) {
-        let hello = if version { Client13::new(&[Group::X25519]).1 } else { Hello::tls12() };
+    fn mutated_hellos(
+        version in any::<bool>(),
+        group in 0..Group::ALL.len(),
+        retry in any::<bool>(),
+        changes in mutations(),
+        cuts in cuts(),
+    ) {
+        let hello = if version { Client13::new(&[Group::ALL[group]]).1 } else { Hello::tls12() };
         let hello = if retry && version { hello.set(51, vec![0, 0]).set(10, codes::<2>(&[0x17])) } else { hello };
         let mut bytes = hello.encode();
         changes.iter().for_each(|&change| mutate(&mut bytes, change));

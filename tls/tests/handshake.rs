@@ -5,21 +5,21 @@ mod support;
 use levee_buf::{Chain, HeapChain, Pieces};
 use levee_crypto::{Group, SignatureScheme};
 use levee_tls::{Error, Options, Suite, Version};
-use support::client::{Client12, Client13, ServerHello, messages, split};
+use support::client::{Client12, Client13, messages, split};
 use support::hello::{
-    CHANGE_CIPHER_SPEC, DATA, ECDSA, HANDSHAKE, Hello, PKCS1, PSS, codes, key_shares, message, protocols,
-    record, records, server_name, vector,
+    CHANGE_CIPHER_SPEC, DATA, ECDSA, ED25519, HANDSHAKE, Hello, P384, PKCS1, PSS, codes, key_shares,
+    protocols, record, records, server_name, vector,
 };
 use support::{Peers12, Peers13, Rig, identities, options};
 
 #[test]
 fn tls13_every_suite_group_and_certificate() {
     for suite in [0x1301, 0x1302, 0x1303] {
-        for group in [Group::X25519, Group::Secp256r1] {
-            for scheme in [ECDSA, PSS[0], PSS[1], PSS[2]] {
+        for &group in Group::ALL {
+            for scheme in [ECDSA, P384, ED25519, PSS[0], PSS[1], PSS[2]] {
                 let (client, hello) = Client13::new(&[group]);
                 let hello = hello.suites(&[suite]).set(13, codes::<2>(&[scheme]));
-                let mut peers = Peers13::with(Rig::new(), client, &hello);
+                let mut peers = Peers13::with(Rig::with_all_kinds(), client, &hello);
                 let established = *peers.server.handshake().unwrap();
                 assert_eq!(established.suite.code(), suite);
                 assert_eq!(established.group, group);
@@ -40,15 +40,16 @@ fn tls13_every_suite_group_and_certificate() {
 #[test]
 fn tls12_every_suite_group_and_scheme() {
     for suite in [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8] {
-        for groups in [&[0x001d, 0x0017][..], &[0x0017]] {
+        for groups in [&[0x001d, 0x0017, 0x0018][..], &[0x0017, 0x0018], &[0x0018]] {
             let rsa = [PSS, PKCS1].concat();
-            let schemes = if matches!(suite, 0xc02b | 0xc02c | 0xcca9) { &[ECDSA][..] } else { &rsa };
-            for &scheme in schemes {
+            let is_ecdsa = matches!(suite, 0xc02b | 0xc02c | 0xcca9);
+            let schemes = if is_ecdsa { &[ECDSA, P384, ED25519][..] } else { &rsa };
+            for &scheme in schemes.iter().filter(|&&scheme| scheme != ECDSA || groups.contains(&0x0017)) {
                 for extended in [true, false] {
                     let hello = Hello::tls12().suites(&[suite]).set(10, codes::<2>(groups));
                     let hello = hello.set(13, codes::<2>(&[scheme]));
                     let hello = if extended { hello } else { hello.without(23) };
-                    let mut peers = Peers12::with(Rig::new(), hello);
+                    let mut peers = Peers12::with(Rig::with_all_kinds(), hello);
                     let established = *peers.server.handshake().unwrap();
                     assert_eq!(established.suite.code(), suite);
                     assert_eq!(established.group.code(), groups[0]);
@@ -85,6 +86,17 @@ fn tls12_groups_and_certificates() {
     let peers = Peers12::with(Rig::new(), Hello::tls12().set(10, codes::<2>(&[0x001d])));
     assert_eq!(peers.server.handshake().unwrap().certificate, 1);
     assert_eq!(peers.server.handshake().unwrap().group, Group::X25519);
+    // Ed25519 is no curve of the list; P-384 is.
+    let with = |schemes: &[u16], groups: &[u16]| {
+        let hello = Hello::tls12().set(10, codes::<2>(groups)).set(13, codes::<2>(schemes));
+        *Peers12::with(Rig::with_all_kinds(), hello).server.handshake().unwrap()
+    };
+    let all = [ECDSA, P384, ED25519, PSS[0]];
+    assert_eq!(with(&all, &[0x001d]).scheme.code(), ED25519);
+    assert_eq!(with(&[P384, PSS[0]], &[0x001d]).scheme.code(), PSS[0]);
+    assert_eq!(with(&[P384, PSS[0]], &[0x001d, 0x0018]).scheme.code(), P384);
+    // The hybrid is of TLS 1.3 alone.
+    assert_eq!(with(&all, &[0x11ec, 0x0018]).group, Group::Secp384r1);
     let peers = Peers12::with(Rig::new(), Hello::tls12().without(10));
     assert_eq!(peers.server.handshake().unwrap().certificate, 0);
     assert_eq!(peers.server.handshake().unwrap().group, Group::Secp256r1);
@@ -238,50 +250,6 @@ fn fragments_are_not_kept() {
     }
     assert_eq!(rig.server.free_slots(), 15);
     assert_eq!(rig.counters.gathered, 1);
-}
-
-fn retried(session_id: bool) {
-    let mut rig = Rig::new();
-    let mut server = rig.connection();
-    // A share for a group of nobody, and P-256 in the list.
-    let (mut client, _) = Client13::new(&[Group::Secp256r1]);
-    let share = support::client::generate(Group::Secp256r1).1.bytes().to_vec();
-    let mut hello = Hello::tls13(&[]).set(10, codes::<2>(&[0x0a0a, 0x0017]));
-    if !session_id {
-        hello.session_id.clear();
-    }
-    let first = hello.encode();
-    rig.input(&mut server, &record(HANDSHAKE, &first)).unwrap();
-    let wire = rig.output(&mut server);
-    let retry = split(&wire);
-    assert_eq!(retry.len(), if session_id { 2 } else { 1 });
-    let said = ServerHello::decode(&retry[0][5..]);
-    assert_eq!(said.random[..4], [0xcf, 0x21, 0xad, 0x74]);
-    assert_eq!(said.extension(51), Some(&[0, 0x17][..]));
-    assert_eq!(rig.counters.hello_retries, 1);
-
-    let second = hello.set(51, key_shares(&[(Group::Secp256r1, share)])).encode();
-    let digest = levee_crypto::Hash::Sha256.digest(&[&first]);
-    client.transcript = message(254, &digest);
-    client.transcript.extend(&retry[0][5..]);
-    client.transcript.extend(&second);
-    let mut wire = record(CHANGE_CIPHER_SPEC, &[1]);
-    wire.extend(record(HANDSHAKE, &second));
-    rig.input(&mut server, &wire).unwrap();
-    let wire = rig.output(&mut server);
-    let kinds: Vec<u8> = split(&wire).iter().map(|record| record[0]).collect();
-    assert_eq!(kinds, [HANDSHAKE, DATA], "one change_cipher_spec is enough");
-    let finished = client.server_flight(&wire);
-    let wire = client.seal(HANDSHAKE, &finished, 0);
-    rig.input(&mut server, &wire).unwrap();
-    assert_eq!(server.handshake().unwrap().group, Group::Secp256r1);
-    rig.finish(server);
-}
-
-#[test]
-fn hello_retry_request() {
-    retried(true);
-    retried(false);
 }
 
 #[test]

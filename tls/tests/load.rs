@@ -4,7 +4,7 @@ mod support;
 
 use levee_buf::{Heap, HeapChain};
 use levee_crypto::{Group, Hash, SignatureScheme};
-use levee_tls::load::{ClientOptions, Stage};
+use levee_tls::load::{ClientOptions, Stage, Verify};
 use levee_tls::{Error, Filled, Options, Suite, Version};
 use proptest::prelude::*;
 use support::engines::LateAead;
@@ -28,13 +28,20 @@ fn only(suite: Suite, group: Group) -> ClientOptions {
     }
 }
 
-const GROUPS: [Group; 2] = [Group::X25519, Group::Secp256r1];
+/// The groups that a version has.
+fn groups(version: Version) -> impl Iterator<Item = Group> {
+    Group::ALL.iter().copied().filter(move |group| version == Version::Tls13 || !group.is_hybrid())
+}
 
 #[test]
 fn every_suite_and_group() {
     for &suite in Suite::ALL {
-        for group in GROUPS {
-            let mut ends = Ends::new(only(suite, group), Rig::new());
+        for group in groups(suite.version()) {
+            let rig = Rig::with(
+                &[&support::identities().ecdsa, &support::identities().rsa],
+                Options { groups: vec![group, Group::Secp256r1], ..options() },
+            );
+            let mut ends = Ends::new(only(suite, group), rig);
             assert_eq!(ends.client.stage(), Stage::Start);
             ends.settle().unwrap();
             assert_eq!(ends.client.stage(), Stage::Established);
@@ -59,12 +66,22 @@ fn every_suite_and_group() {
 
 /// The schemes on offer choose the certificate.
 #[test]
-fn certificates_of_both_kinds() {
+fn certificates_of_all_kinds() {
     for version in [Version::Tls13, Version::Tls12] {
-        for scheme in [SignatureScheme::EcdsaSecp256r1Sha256, SignatureScheme::RsaPssRsaeSha256] {
-            let options =
-                ClientOptions { versions: vec![version], schemes: vec![scheme], ..ClientOptions::default() };
-            let mut ends = Ends::new(options, Rig::new());
+        for scheme in [
+            SignatureScheme::EcdsaSecp256r1Sha256,
+            SignatureScheme::EcdsaSecp384r1Sha384,
+            SignatureScheme::Ed25519,
+            SignatureScheme::RsaPssRsaeSha256,
+        ] {
+            let options = ClientOptions {
+                versions: vec![version],
+                schemes: vec![scheme],
+                groups: vec![Group::X25519, Group::Secp256r1, Group::Secp384r1],
+                verify: Verify::Signature,
+                ..ClientOptions::default()
+            };
+            let mut ends = Ends::new(options, Rig::with_all_kinds());
             ends.settle().unwrap();
             assert_eq!(ends.client.handshake().unwrap().scheme, Some(scheme));
             ends.transfer(10);
@@ -75,9 +92,11 @@ fn certificates_of_both_kinds() {
 
 #[test]
 fn hello_retry_request() {
-    for (first, second) in [(GROUPS[0], GROUPS[1]), (GROUPS[1], GROUPS[0])] {
+    let pairs = Group::ALL.iter().flat_map(|first| Group::ALL.iter().map(|second| (*first, *second)));
+    for (first, second) in pairs.filter(|(first, second)| first != second) {
         let client = ClientOptions { groups: vec![first, second], ..ClientOptions::default() };
-        let rig = Rig::with(&[&support::identities().ecdsa], Options { groups: vec![second], ..options() });
+        let server = Options { versions: vec![Version::Tls13], groups: vec![second], ..options() };
+        let rig = Rig::with(&[&support::identities().ecdsa], server);
         let mut ends = Ends::new(client, rig);
         ends.settle().unwrap();
         assert_eq!(ends.client.handshake().unwrap().group, Some(second));

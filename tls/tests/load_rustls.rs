@@ -127,10 +127,16 @@ const VERSIONS: [Version; 2] = [Version::Tls13, Version::Tls12];
 #[test]
 fn every_suite_and_group() {
     for suite in aws_lc_rs::ALL_CIPHER_SUITES {
-        for (name, group) in
-            [(aws_lc_rs::kx_group::X25519, Group::X25519), (aws_lc_rs::kx_group::SECP256R1, Group::Secp256r1)]
-        {
+        for (name, group) in [
+            (aws_lc_rs::kx_group::X25519MLKEM768, Group::X25519MlKem768),
+            (aws_lc_rs::kx_group::X25519, Group::X25519),
+            (aws_lc_rs::kx_group::SECP256R1, Group::Secp256r1),
+            (aws_lc_rs::kx_group::SECP384R1, Group::Secp384r1),
+        ] {
             let ours = *Suite::ALL.iter().find(|ours| ours.code() == u16::from(suite.suite())).unwrap();
+            if group.is_hybrid() && ours.version() == Version::Tls12 {
+                continue;
+            }
             let rsa = ours.name().contains("ECDHE_RSA");
             let identity = if rsa { &identities().rsa } else { &identities().ecdsa };
             let config = Arc::new(server(identity, vec![*suite], vec![name]));
@@ -218,8 +224,12 @@ fn signatures_are_verified() {
             if version == Version::Tls13 && pkcs1 {
                 continue;
             }
-            let ecdsa = scheme == S::EcdsaSecp256r1Sha256;
-            let identity = if ecdsa { &identities().ecdsa } else { &identities().rsa };
+            let identity = match scheme {
+                S::EcdsaSecp256r1Sha256 => &identities().ecdsa,
+                S::EcdsaSecp384r1Sha384 => &identities().p384,
+                S::Ed25519 => &identities().ed25519,
+                _ => &identities().rsa,
+            };
             let options =
                 ClientOptions { schemes: vec![scheme], verify: Verify::Signature, ..client(version) };
             let (_, established, _) = Pair::new(LoadRig::new(options), &Arc::new(any(identity))).run();

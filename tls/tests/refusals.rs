@@ -102,6 +102,48 @@ fn fallback() {
     Peers13::with(Rig::new(), client, &hello);
 }
 
+/// Wrong lengths, an ML-KEM key that fails the modulus check (FIPS 203 section 7.2), an X25519 half of low order; in
+/// the first ClientHello and in the second.
+#[test]
+fn hybrid_shares_that_are_none() {
+    let group = Group::X25519MlKem768;
+    let good = support::client::offer(group).1;
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        bytes
+    };
+    let cases = [
+        with(&|bytes| bytes.truncate(1215)),
+        with(&|bytes| bytes.truncate(1184)),
+        with(&|bytes| bytes.truncate(32)),
+        with(&|bytes| bytes.truncate(1)),
+        with(&|bytes| bytes.push(0)),
+        with(&|bytes| bytes.resize(9000, 1)),
+        with(&|bytes| bytes[..2].fill(0xff)),
+        with(&|bytes| bytes[1149..1152].fill(0xff)),
+        with(&|bytes| bytes[1184..].fill(0)),
+        with(&|bytes| bytes.fill(0xff)),
+    ];
+    for share in cases {
+        let shares = key_shares(&[(group, share)]);
+        let base = hello13().set(10, codes::<2>(&[group.code()]));
+        refuses_hello(&base.clone().set(51, shares.clone()), Error::BadKeyShare);
+        let mut rig = Rig::new();
+        let mut server = rig.connection();
+        rig.input(&mut server, &record(HANDSHAKE, &base.clone().set(51, vec![0, 0]).encode())).unwrap();
+        rig.output(&mut server);
+        let second = record(HANDSHAKE, &base.set(51, shares).encode());
+        assert_eq!(rig.input(&mut server, &second), Err(Error::BadKeyShare));
+        rig.finish(server);
+    }
+    // Twice, and without its group in the list.
+    let one = (group, good);
+    let base = hello13().set(10, codes::<2>(&[group.code()]));
+    refuses_hello(&base.set(51, key_shares(&[one.clone(), one.clone()])), Error::BadKeyShare);
+    refuses_hello(&hello13().set(51, key_shares(&[one])), Error::BadKeyShare);
+}
+
 #[test]
 fn key_shares_that_are_none() {
     let share = |group: Group| support::client::generate(group).1.bytes().to_vec();
@@ -114,6 +156,9 @@ fn key_shares_that_are_none() {
     let mut hybrid = share(Group::Secp256r1);
     hybrid[0] = 6;
     refuses_hello(&one(Group::Secp256r1, hybrid), Error::BadKeyShare);
+    refuses_hello(&one(Group::Secp384r1, vec![4; 97]), Error::BadKeyShare);
+    refuses_hello(&one(Group::Secp384r1, vec![4; 96]), Error::BadKeyShare);
+    refuses_hello(&one(Group::Secp384r1, share(Group::Secp256r1)), Error::BadKeyShare);
     let x = (Group::X25519, share(Group::X25519));
     refuses_hello(&hello13().set(51, key_shares(&[x.clone(), x])), Error::BadKeyShare);
     refuses_hello(&hello13().set(10, codes::<2>(&[0x0017])), Error::BadKeyShare);

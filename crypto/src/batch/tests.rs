@@ -67,7 +67,7 @@ impl Oracle {
         let (private, share) = self.pair(group);
         match kind {
             0 | 5 => (Job::Exchange { group, peer: share }, Asked::Exchange(private)),
-            6 => self.hybrid(number % 2 == 0),
+            6 => self.hybrid(number.is_multiple_of(2)),
             1 => (Job::Generate { group }, Asked::Generate(group)),
             2 => {
                 let (_, peer) = self.pair(group);

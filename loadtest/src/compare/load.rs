@@ -9,6 +9,7 @@ use super::certificates::HOST;
 use super::lab::{Lab, Link};
 use super::measure::Failure;
 use super::network::{LOAD, LOAD_CPU, ORIGIN, Place, SERVER};
+use super::peers::Peer;
 use super::process::Process;
 use super::rows::{Scenario, Setup, Version, WarmUp, Work};
 use crate::report::{Summary, read_json};
@@ -33,16 +34,16 @@ const CONNECTIONS_PER_SOURCE: u32 = 20_000;
 /// How long a load may take beyond its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Arguments of this program for some work: what is done, not where from.
-pub(super) fn arguments(work: Work, setup: Setup, amount: Amount) -> Vec<String> {
+/// Arguments of this program for some work with `peer`: what is done, not where from.
+pub(super) fn arguments(peer: Peer, work: Work, setup: Setup, amount: Amount) -> Vec<String> {
     let mut words: Vec<String> = match work {
         Work::Handshake { mode, version, legitimate } => {
-            let mut words = handshake(mode, version, setup);
+            let mut words = handshake(peer, mode, version, setup);
             words.extend(legitimate.into_iter().flat_map(|path| ["--legitimate".into(), path.to_owned()]));
             words
         }
         Work::Idle => {
-            let mut words = handshake("stall", Version::Tls13, setup);
+            let mut words = handshake(peer, "stall", Version::Tls13, setup);
             words.extend(["--stage".into(), "established".into()]);
             words
         }
@@ -65,10 +66,13 @@ pub(super) fn arguments(work: Work, setup: Setup, amount: Amount) -> Vec<String>
 }
 
 /// One suite for all servers, whatever their order of preference.
-fn handshake(mode: &str, version: Version, setup: Setup) -> Vec<String> {
+fn handshake(peer: Peer, mode: &str, version: Version, setup: Setup) -> Vec<String> {
     let kind = setup.certificate.kind();
     let (version, group, suite) = match version {
-        Version::Tls13 => ("1.3", "x25519", "TLS_AES_128_GCM_SHA256".to_owned()),
+        Version::Tls13Hybrid if peer == Peer::Levee => {
+            ("1.3", "x25519mlkem768", "TLS_AES_128_GCM_SHA256".to_owned())
+        }
+        Version::Tls13 | Version::Tls13Hybrid => ("1.3", "x25519", "TLS_AES_128_GCM_SHA256".to_owned()),
         Version::Tls12 => {
             ("1.2", "secp256r1", format!("TLS_ECDHE_{}_WITH_AES_128_GCM_SHA256", kind.to_uppercase()))
         }
@@ -112,12 +116,17 @@ pub(super) struct Load {
 
 impl Load {
     /// Starts what a scenario does.
-    pub(super) fn start(lab: &Lab, scenario: &Scenario, amount: Amount) -> miette::Result<Self> {
-        Self::spawn(lab, scenario, &arguments(scenario.work, scenario.server, amount), amount.time)
+    pub(super) fn start(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> miette::Result<Self> {
+        Self::spawn(lab, scenario, &arguments(peer, scenario.work, scenario.server, amount), amount.time)
     }
 
     /// Starts what comes before.
-    pub(super) fn warm_up(lab: &Lab, scenario: &Scenario, rate: Option<f64>) -> miette::Result<Self> {
+    pub(super) fn warm_up(
+        lab: &Lab,
+        peer: Peer,
+        scenario: &Scenario,
+        rate: Option<f64>,
+    ) -> miette::Result<Self> {
         let work = match scenario.warm_up {
             WarmUp::Same => scenario.work,
             WarmUp::Requests(path) => Work::Http { path, per_request: false, pipeline: 1 },
@@ -126,7 +135,8 @@ impl Load {
         let connections = scenario.server.connections.min(WARM_UP_CONNECTIONS);
         // At the rate of the run: Levee's account has the warm-up in it.
         let rate = rate.filter(|_| scenario.is_http());
-        let words = arguments(work, Setup { connections, ..scenario.server }, Amount { rate, ..WARM_UP });
+        let words =
+            arguments(peer, work, Setup { connections, ..scenario.server }, Amount { rate, ..WARM_UP });
         Self::spawn(lab, scenario, &words, WARM_UP.time)
     }
 
@@ -162,37 +172,47 @@ mod tests {
     use super::super::rows::SCENARIOS;
     use super::*;
 
-    fn words(name: &str, seconds: f64, rate: Option<f64>) -> String {
+    fn words(peer: Peer, name: &str, seconds: f64, rate: Option<f64>) -> String {
         let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
         let amount = Amount { time: Duration::from_secs_f64(seconds), rate };
-        arguments(scenario.work, scenario.server, amount).join(" ")
+        arguments(peer, scenario.work, scenario.server, amount).join(" ")
     }
 
     #[test]
     fn work_becomes_a_command_line() {
         assert_eq!(
-            words("full-tls12-rsa3072", 5.0, None),
+            words(Peer::Levee, "full-tls12-rsa3072", 5.0, None),
             "handshake 10.9.1.1:443 --mode full --close rst --version 1.2 \
              --suite TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 --group secp256r1 --certificate rsa \
              --name bench.levee.test --connections 64 --duration 5"
         );
         assert_eq!(
-            words("flood-abandon", 5.0, None),
+            words(Peer::Levee, "flood-abandon", 5.0, None),
             "handshake 10.9.1.1:443 --mode abandon --close rst --version 1.3 --suite TLS_AES_128_GCM_SHA256 \
              --group x25519 --certificate ecdsa --legitimate /cached/1024 --name bench.levee.test \
              --connections 256 --duration 5"
         );
         assert_eq!(
-            words("per-request-1k", 2.5, Some(1234.5)),
+            words(Peer::Levee, "per-request-1k", 2.5, Some(1234.5)),
             "http https://10.9.1.1/cached/1024 --version 1.3 --per-request --expect-length 1024 --name bench.levee.test \
              --connections 256 --duration 2.5 --rate 1234"
         );
         assert_eq!(
-            words("idle-10k", 18.0, Some(2000.0)),
+            words(Peer::Levee, "idle-10k", 18.0, Some(2000.0)),
             "handshake 10.9.1.1:443 --mode stall --close rst --version 1.3 --suite TLS_AES_128_GCM_SHA256 \
              --group x25519 --certificate ecdsa --stage established --name bench.levee.test --connections 10000 \
              --duration 18 --rate 2000"
         );
+    }
+
+    #[test]
+    fn the_hybrid_is_for_levee_alone() {
+        for (peer, group) in
+            [(Peer::Levee, "x25519mlkem768"), (Peer::Nginx, "x25519"), (Peer::Haproxy, "x25519")]
+        {
+            let words = words(peer, "full-tls13-mlkem", 5.0, None);
+            assert!(words.contains(" --version 1.3 ") && words.contains(&format!(" --group {group} ")));
+        }
     }
 
     #[test]

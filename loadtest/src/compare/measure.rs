@@ -96,7 +96,7 @@ pub(super) fn measure(
 fn busy(lab: &Lab, peer: Peer, scenario: &Scenario, amount: Amount) -> Result<Observation, Failure> {
     let mut server = start(lab, peer, scenario, scenario.server, amount.rate)?;
     let meter = Meter::start()?;
-    let summary = Load::start(lab, scenario, amount)?.finish(lab);
+    let summary = Load::start(lab, peer, scenario, amount)?.finish(lab);
     let busy = meter.busy()?;
     // A server that is gone explains what the load says better than the load.
     server.check()?;
@@ -130,7 +130,7 @@ fn idle(lab: &Lab, peer: Peer, scenario: &Scenario) -> Result<Observation, Failu
     let mut server = start(lab, peer, scenario, scenario.server, None)?;
     let made = Duration::from_secs(u64::from(2 * connections / PACE));
     let amount = Amount { time: made + 2 * SETTLE, rate: Some(f64::from(PACE)) };
-    let load = Load::start(lab, scenario, amount)?;
+    let load = Load::start(lab, peer, scenario, amount)?;
     lab.interrupt.sleep(made + SETTLE)?;
     server.check()?;
     let large = footprint(&server, before)?;
@@ -163,7 +163,7 @@ pub(super) fn start(
     let mut server = peer.start(lab, setup)?;
     let mut tries = 1;
     loop {
-        match Load::warm_up(lab, scenario, rate)?.finish(lab) {
+        match Load::warm_up(lab, peer, scenario, rate)?.finish(lab) {
             Ok(_) => return Ok(server),
             Err(Failure::Run(_)) if tries < TRIES => tries += 1,
             Err(failure) => {

@@ -35,7 +35,7 @@ pub(super) fn run(options: &Options) -> miette::Result<()> {
     for &peer in &options.peers {
         let server = start(&lab, peer, scenario, scenario.server, None).map_err(report)?;
         let time = Duration::from_secs(options.seconds.into()) + 2 * AROUND;
-        let load = Load::start(&lab, scenario, Amount { time, rate: None })?;
+        let load = Load::start(&lab, peer, scenario, Amount { time, rate: None })?;
         lab.interrupt.sleep(AROUND)?;
         let shares = breakdown(server.id(), options.seconds)?;
         load.finish(&lab).map_err(report)?;

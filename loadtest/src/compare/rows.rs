@@ -47,11 +47,15 @@ pub(super) enum Work {
     Http { path: &'static str, per_request: bool, pipeline: u16 },
 }
 
-/// A version of TLS.
+/// A version of TLS, with the group that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
+    /// P-256.
     Tls12,
+    /// X25519.
     Tls13,
+    /// X25519MLKEM768 with Levee, X25519 with servers that cannot do that.
+    Tls13Hybrid,
 }
 
 /// What is done for a moment before a run.
@@ -205,6 +209,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "full handshakes, TLS 1.3, RSA-2048, X25519",
         Version::Tls13,
         Certificate::Rsa2048,
+    ),
+    full(
+        "full-tls13-mlkem",
+        "full handshakes, TLS 1.3, ECDSA P-256, X25519MLKEM768; the others, who cannot do it, with X25519",
+        Version::Tls13Hybrid,
+        Certificate::Ecdsa,
     ),
     full(
         "full-tls12-ecdsa",

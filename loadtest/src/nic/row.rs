@@ -25,9 +25,13 @@ enum Load {
 }
 
 /// All of them.
-pub(super) const ROWS: [Row; 12] = [
+pub(super) const ROWS: [Row; 13] = [
     handshakes("handshake 1.3 ecdsa", "--version 1.3 --certificate ecdsa --connections 256"),
     handshakes("handshake 1.3 rsa-2048", "--version 1.3 --certificate rsa --connections 256"),
+    handshakes(
+        "handshake 1.3 mlkem",
+        "--version 1.3 --certificate ecdsa --group x25519mlkem768 --connections 256",
+    ),
     handshakes("handshake 1.2 ecdsa", "--version 1.2 --certificate ecdsa --connections 256"),
     handshakes("handshake 1.2 rsa-2048", "--version 1.2 --certificate rsa --connections 256"),
     handshakes("abandoned handshake", "--mode abandon --connections 256"),

@@ -20,20 +20,26 @@ use crate::handshake::command::nanoseconds;
 use crate::report::Machine;
 use crate::tls_options::{Certificate, TlsGroup, TlsOptions, TlsVersion};
 
-/// A row: its name, the version, and whether the key is RSA.
+/// A row: its name, the version, the group, and whether the key is RSA.
 pub(super) struct Row {
     pub(super) name: &'static str,
     version: TlsVersion,
+    group: TlsGroup,
     is_rsa: bool,
 }
 
 /// All of them.
-pub(super) const ROWS: [Row; 4] = [
-    Row { name: "handshake 1.3 ecdsa, rustls in memory", version: TlsVersion::Tls13, is_rsa: false },
-    Row { name: "handshake 1.3 rsa-2048, rustls in memory", version: TlsVersion::Tls13, is_rsa: true },
-    Row { name: "handshake 1.2 ecdsa, rustls in memory", version: TlsVersion::Tls12, is_rsa: false },
-    Row { name: "handshake 1.2 rsa-2048, rustls in memory", version: TlsVersion::Tls12, is_rsa: true },
+pub(super) const ROWS: [Row; 5] = [
+    row("handshake 1.3 ecdsa, rustls in memory", TlsVersion::Tls13, TlsGroup::X25519, false),
+    row("handshake 1.3 rsa-2048, rustls in memory", TlsVersion::Tls13, TlsGroup::X25519, true),
+    row("handshake 1.3 mlkem, rustls in memory", TlsVersion::Tls13, TlsGroup::X25519MlKem768, false),
+    row("handshake 1.2 ecdsa, rustls in memory", TlsVersion::Tls12, TlsGroup::X25519, false),
+    row("handshake 1.2 rsa-2048, rustls in memory", TlsVersion::Tls12, TlsGroup::X25519, true),
 ];
+
+const fn row(name: &'static str, version: TlsVersion, group: TlsGroup, is_rsa: bool) -> Row {
+    Row { name, version, group, is_rsa }
+}
 
 /// Segments of heap memory: a handshake takes a few.
 const SEGMENTS: usize = 1024;
@@ -50,7 +56,7 @@ pub(super) fn measure(row: &Row, options: &Options) -> miette::Result<Measured> 
     let offer = TlsOptions {
         version: row.version,
         suite: None,
-        group: TlsGroup::X25519,
+        group: row.group,
         certificate: Some(certificate),
         name: None,
         verify: false,

@@ -1,6 +1,7 @@
 //! Checks across sections: references are resolved, contradictions noted, and `Config` is put together.
 
-use levee_tls::Suite;
+use levee_crypto::Group;
+use levee_tls::{Suite, Version};
 use toml::Spanned;
 
 use super::memory::{Demand, Pages, Pools};
@@ -154,6 +155,16 @@ fn tls(section: sections::Tls, surroundings: &Surroundings, findings: &Findings)
             findings.error(title, |error| error.at(list.span(), label));
         }
     }
+    let groups: Vec<Group> = match &section.groups {
+        None => Group::ALL.to_vec(),
+        Some(groups) => groups.get_ref().iter().map(|group| *group.get_ref()).collect(),
+    };
+    if let Some(list) = section.groups.as_ref().filter(|_| groups.iter().all(|group| group.is_hybrid()))
+        && section.versions.contains(&Version::Tls12)
+    {
+        let label = "needs one, or `tls.versions` must be without it";
+        findings.error("`tls.groups` has none of TLSv1.2".to_owned(), |error| error.at(list.span(), label));
+    }
     if let Some(keylog) = &section.keylog {
         let title = format!("`tls.keylog`: TLS secrets are written to {}", keylog.get_ref().display());
         let label = "who reads that file reads all traffic: for debugging only";
@@ -162,7 +173,7 @@ fn tls(section: sections::Tls, surroundings: &Surroundings, findings: &Findings)
     Tls {
         versions: section.versions,
         suites,
-        groups: section.groups,
+        groups,
         engine: section.engine,
         nonces_ahead: section.nonces_ahead,
         aead: aead(section.aead, surroundings, findings),

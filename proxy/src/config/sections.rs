@@ -224,7 +224,7 @@ impl Listener {
 pub(super) struct Tls {
     pub(super) versions: Vec<Version>,
     pub(super) suites: Option<Spanned<Vec<Spanned<Suite>>>>,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Option<Spanned<Vec<Spanned<Group>>>>,
     pub(super) engine: EngineChoice,
     pub(super) nonces_ahead: bool,
     pub(super) aead: Vec<Spanned<AeadChoice>>,
@@ -252,7 +252,7 @@ impl Tls {
         Self {
             versions: table.list("versions", choice(versions)).plain_or(versions.map(|(_, v)| v).into()),
             suites: table.list("suites", choice(suites)).optional(),
-            groups: table.list("groups", choice(groups)).plain_or(groups.map(|(_, group)| group).into()),
+            groups: table.list("groups", choice(groups)).optional(),
             engine: table.value("engine", choice(engines)).or(EngineChoice::Auto),
             nonces_ahead: table.value("nonces_ahead", boolean()).or(false),
             aead: table.one_or_more("aead", aead).or(Vec::new()),

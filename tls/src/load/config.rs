@@ -57,6 +57,8 @@ impl Default for ClientOptions {
             groups: vec![Group::X25519, Group::Secp256r1],
             schemes: vec![
                 S::EcdsaSecp256r1Sha256,
+                S::EcdsaSecp384r1Sha384,
+                S::Ed25519,
                 S::RsaPssRsaeSha256,
                 S::RsaPssRsaeSha384,
                 S::RsaPssRsaeSha512,

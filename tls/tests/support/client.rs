@@ -2,6 +2,7 @@
 //!
 //! It checks Finished, not certificates; that is rustls's part.
 
+use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
 use levee_buf::{Chain, Heap};
 use levee_crypto::{
     Aad, Aead, AeadKey, Algorithm, Answer, Direction, Done, Engine, Group, Hash, HmacKey, Job, Operation,
@@ -33,6 +34,46 @@ pub fn generate(group: Group) -> (PrivateShare, Share) {
     match job(Job::Generate { group }) {
         Done::Generated { private, share } => (private, share),
         _ => panic!("no key pair"),
+    }
+}
+
+/// What a client keeps of a key share.
+pub enum Private {
+    Pair(PrivateShare),
+    /// Of X25519MLKEM768: the key of its first half, and the pair of its second.
+    Hybrid(DecapsulationKey, PrivateShare),
+}
+
+/// A key share of any group, and what is kept of it.
+pub fn offer(group: Group) -> (Private, Vec<u8>) {
+    if !group.is_hybrid() {
+        let (private, share) = generate(group);
+        return (Private::Pair(private), share.bytes().to_vec());
+    }
+    let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
+    let first = key.encapsulation_key().unwrap().key_bytes().unwrap();
+    let (private, second) = generate(Group::X25519);
+    let share = [first.as_ref(), second.bytes()].concat();
+    (Private::Hybrid(key, private), share)
+}
+
+impl Private {
+    fn group(&self) -> Group {
+        match self {
+            Self::Pair(private) => private.group(),
+            Self::Hybrid(..) => Group::X25519MlKem768,
+        }
+    }
+
+    fn agree(&self, peer: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Pair(private) => agree(private, peer),
+            Self::Hybrid(key, private) => {
+                let (ciphertext, point) = peer.split_at(1088);
+                let first = key.decapsulate(Ciphertext::from(ciphertext)).unwrap();
+                [first.as_ref(), &agree(private, point)].concat()
+            }
+        }
     }
 }
 
@@ -201,7 +242,7 @@ impl ServerHello {
 
 /// A client of TLS 1.3.
 pub struct Client13 {
-    pub private: Vec<PrivateShare>,
+    private: Vec<Private>,
     pub transcript: Vec<u8>,
     pub hash: Hash,
     pub algorithm: Algorithm,
@@ -217,9 +258,8 @@ pub struct Client13 {
 impl Client13 {
     /// A client with shares for `groups`, and its ClientHello.
     pub fn new(groups: &[Group]) -> (Self, Hello) {
-        let pairs: Vec<_> = groups.iter().map(|&group| generate(group)).collect();
-        let shares: Vec<_> =
-            pairs.iter().map(|(private, share)| (private.group(), share.bytes().to_vec())).collect();
+        let pairs: Vec<_> = groups.iter().map(|&group| offer(group)).collect();
+        let shares: Vec<_> = pairs.iter().map(|(private, share)| (private.group(), share.clone())).collect();
         let client = Self {
             private: pairs.into_iter().map(|pair| pair.0).collect(),
             transcript: Vec::new(),
@@ -243,7 +283,7 @@ impl Client13 {
         let share = hello.extension(51).unwrap();
         let code = u16::from_be_bytes([share[0], share[1]]);
         let private = self.private.iter().find(|private| private.group().code() == code).unwrap();
-        let shared = agree(private, &share[4..]);
+        let shared = private.agree(&share[4..]);
         let hash = self.hash;
         let empty = hash.digest(&[]);
         let early = hkdf_extract(hash, &[], &vec![0; hash.len()]);

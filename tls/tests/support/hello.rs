@@ -58,12 +58,17 @@ pub fn key_shares(shares: &[(Group, Vec<u8>)]) -> Vec<u8> {
 }
 
 pub const ECDSA: u16 = 0x0403;
+pub const P384: u16 = 0x0503;
+pub const ED25519: u16 = 0x0807;
 pub const PSS: [u16; 3] = [0x0804, 0x0805, 0x0806];
 pub const PKCS1: [u16; 3] = [0x0401, 0x0501, 0x0601];
 
 impl Hello {
-    /// TLS 1.3 with `shares`, both groups, all suites and schemes, for `levee.test`.
+    /// TLS 1.3 with `shares`, their groups, X25519 and P-256, all suites and schemes, for `levee.test`.
     pub fn tls13(shares: &[(Group, Vec<u8>)]) -> Self {
+        let others =
+            shares.iter().map(|(group, _)| group.code()).filter(|code| ![0x001d, 0x0017].contains(code));
+        let groups: Vec<u16> = [0x001d, 0x0017].into_iter().chain(others).collect();
         Self {
             legacy_version: 0x0303,
             random: [0x11; 32],
@@ -72,7 +77,7 @@ impl Hello {
             compression: vec![0],
             extensions: vec![
                 (0, server_name("levee.test")),
-                (10, codes::<2>(&[0x001d, 0x0017])),
+                (10, codes::<2>(&groups)),
                 (13, codes::<2>(&[ECDSA, PSS[0], PSS[1], PSS[2]])),
                 (16, protocols(&["h2", "http/1.1"])),
                 (43, codes::<1>(&[0x0304])),

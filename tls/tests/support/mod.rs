@@ -87,6 +87,12 @@ impl Rig {
         Self::with(&[&identities().ecdsa, &identities().rsa, &identities().wild], options())
     }
 
+    /// Every kind of certificate for one name.
+    pub fn with_all_kinds() -> Self {
+        let Identities { ecdsa, p384, ed25519, rsa, .. } = identities();
+        Self::with(&[rsa, p384, ed25519, ecdsa], options())
+    }
+
     pub fn with(identities: &[&Identity], options: Options) -> Self {
         let (entries, keys) = entries(identities);
         let config = Arc::new(ServerConfig::new(entries, options).unwrap());

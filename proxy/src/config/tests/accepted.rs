@@ -51,6 +51,14 @@ fn certificates_are_read_with_their_keys() {
 }
 
 #[test]
+fn certificates_of_other_kinds() {
+    for (name, kind) in [("p384", KeyKind::EcdsaP384), ("ed25519", KeyKind::Ed25519)] {
+        let more = format!("certificate: chain = \"{name}.crt\"\ncertificate: key = \"{name}.key\"");
+        assert_eq!(good_with(&more, "").certificates[0].key.kind(), kind);
+    }
+}
+
+#[test]
 fn routes_are_sorted_most_specific_first() {
     let route = |host: &str, path: &str| {
         format!("[[route]]\nhost = {host:?}\npath = {path:?}\nbackend = \"origin\"\n")

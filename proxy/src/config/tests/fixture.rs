@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, date_time_ymd,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256,
+    date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -140,9 +141,13 @@ fn make() -> Result<TempDir, Box<dyn std::error::Error>> {
     put("rsa.crt", &params()?.self_signed(&rsa)?.pem(), 0o644)?;
     put("rsa.key", &rsa.serialize_pem(), 0o600)?;
 
-    let p384 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?;
-    put("p384.crt", &params()?.self_signed(&p384)?.pem(), 0o644)?;
-    put("p384.key", &p384.serialize_pem(), 0o600)?;
+    for (name, algorithm) in
+        [("p384", &PKCS_ECDSA_P384_SHA384), ("ed25519", &PKCS_ED25519), ("p521", &PKCS_ECDSA_P521_SHA512)]
+    {
+        let key = KeyPair::generate_for(algorithm)?;
+        put(&format!("{name}.crt"), &params()?.self_signed(&key)?.pem(), 0o644)?;
+        put(&format!("{name}.key"), &key.serialize_pem(), 0o600)?;
+    }
     put("encrypted.key", ENCRYPTED, 0o600)?;
 
     let mut authority = params()?;
