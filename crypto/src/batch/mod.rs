@@ -20,7 +20,7 @@
 
 mod ahead;
 mod ecdsa;
-mod emsa;
+pub(crate) mod emsa;
 mod engine;
 mod f25519;
 mod jobs;
