@@ -212,6 +212,8 @@ pub struct Tls {
     pub groups: Vec<Group>,
     /// Who does public-key work.
     pub engine: EngineChoice,
+    /// Devices that help with public-key work.
+    pub public_key: Vec<Device>,
     /// Who does AEAD.
     pub aead: AeadChoice,
     /// Where secrets are logged in the format of `SSLKEYLOGFILE`; for debugging.

@@ -21,7 +21,8 @@ use super::model::{
 };
 use super::reader::{Findings, Table};
 use super::values::{
-    Subnet, address, crypto_device, file, host, millis, name, network_device, path_prefix, socket, subnet,
+    Subnet, address, crypto_device, file, host, millis, name, network_device, path_prefix, public_key_device,
+    socket, subnet,
 };
 
 /// The file, read and not yet checked across sections.
@@ -226,6 +227,7 @@ pub(super) struct Tls {
     pub(super) suites: Option<Spanned<Vec<Spanned<Suite>>>>,
     pub(super) groups: Vec<Group>,
     pub(super) engine: EngineChoice,
+    pub(super) public_key: Vec<Spanned<Device>>,
     pub(super) aead: Vec<Spanned<AeadChoice>>,
     pub(super) keylog: Option<Spanned<PathBuf>>,
 }
@@ -248,6 +250,7 @@ impl Tls {
             suites: table.list("suites", choice(suites)).optional(),
             groups: table.list("groups", choice(groups)).plain_or(groups.map(|(_, group)| group).into()),
             engine: table.value("engine", choice(engines)).or(EngineChoice::Auto),
+            public_key: table.one_or_more("public_key", public_key_device()).or(Vec::new()),
             aead: table.one_or_more("aead", aead).or(Vec::new()),
             keylog: keylog(table, directory),
         }
