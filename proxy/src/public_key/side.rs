@@ -173,8 +173,8 @@ impl Side {
         self.device.flush();
     }
 
-    /// Takes back what the device has finished, and gives up what is late. `flushed`: directly after
-    /// [`Side::flush`].
+    /// Takes back what the device has finished. `flushed`: directly after [`Side::flush`], when it gives up what is
+    /// late too.
     pub(super) fn collect(&mut self, keys: &RawKeys, now_ns: u64, flushed: bool, mut left: impl FnMut(Left)) {
         let mut any = false;
         while let Some(next) = self.next(keys) {
@@ -186,7 +186,7 @@ impl Side {
             self.load.measure(now_ns.saturating_sub(self.busy_since_ns), ran_empty && !flushed);
             self.busy_since_ns = now_ns;
         }
-        if now_ns >= self.look_at_ns && !self.load.is_idle() {
+        if flushed && now_ns >= self.look_at_ns && !self.load.is_idle() {
             self.look_at_ns = now_ns + LOOK_NS;
             self.give_up_late_ones(now_ns, &mut left);
         }

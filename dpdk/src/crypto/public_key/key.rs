@@ -164,8 +164,8 @@ impl Drop for Keys {
     }
 }
 
-/// Sessions for multiplications.
-const OWN: u32 = 1;
+/// Sessions for multiplications, and for what a device refuses: DPDK 22.11 does not take those back.
+const OWN: u32 = 3;
 
 fn only(d: &[u8]) -> sys::levee_asym_key {
     let none = number(&[]);
