@@ -34,6 +34,7 @@ const MAX_LEN: usize = 512;
 
 /// What a device computes; wiped when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation a job")]
 pub enum Raw {
     /// A message, encoded and as long as the modulus, to the private exponent of an RSA key.
     Rsa {
