@@ -286,6 +286,11 @@ pub trait Engine {
         let _ = moment;
     }
 
+    /// Says what it did: sums by name, if it has any to tell.
+    fn account(&self, say: &mut dyn FnMut(&str, u64)) {
+        let _ = say;
+    }
+
     /// The next finished job.
     fn completed(&mut self) -> Option<(Token, Done)>;
 

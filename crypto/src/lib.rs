@@ -6,7 +6,7 @@
 //!
 //! | trait | implementations |
 //! |---|---|
-//! | [`Engine`] | `Batch`, eight connections in the lanes of AVX-512; [`AwsLc`], the fast scalar one; [`RustCrypto`], portable, and the oracle in tests |
+//! | [`Engine`] | `Batch`, eight connections in the lanes of AVX-512; [`AwsLc`], the fast scalar one; [`RustCrypto`], portable, and the oracle in tests; with devices, `levee-proxy`'s `public_key`, over [`Task`] |
 //! | [`Aead`] | [`SoftwareAead`] here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
 //!
 //! [`engine`] makes the engine that the configuration names; [`PrivateKey`] reads what it signs with.
@@ -27,6 +27,8 @@ mod job;
 mod key;
 mod queue;
 mod random;
+#[cfg(target_arch = "x86_64")]
+mod raw;
 mod rustcrypto;
 mod share;
 mod signature;
@@ -46,6 +48,8 @@ pub use hash::{
 pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, Moment, SignatureScheme, Token};
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
 pub use random::SystemRandom;
+#[cfg(target_arch = "x86_64")]
+pub use raw::{Parts, Raw, RawKeys, RsaParts, Taken, Task};
 pub use rustcrypto::RustCrypto;
 pub use share::{PrivateShare, Secret, Share, ShareError, SharePool};
 pub use signature::Signature;

@@ -40,6 +40,9 @@ pub(crate) static RSA_2048_PKCS1: Text = Text::new(|| openssl("pkey -traditional
 pub(crate) static RSA_2048_PUBLIC: Text = Text::new(|| openssl("pkey -pubout", &RSA_2048_PKCS8));
 pub(crate) static RSA_3072_PKCS8: Text = Text::new(|| rsa(RsaKeySize::_3072));
 pub(crate) static RSA_4096_PKCS8: Text = Text::new(|| rsa(RsaKeySize::_4096));
+/// Not of an even number of bytes.
+pub(crate) static RSA_2056_PKCS8: Text =
+    Text::new(|| openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2056", b""));
 /// Of four primes, which are found in a tenth of the time that two of this length take.
 pub(crate) static RSA_4104_PKCS8: Text = Text::new(|| {
     openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4104 -pkeyopt rsa_keygen_primes:4", b"")

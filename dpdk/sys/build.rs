@@ -1,5 +1,5 @@
 //! Generates the bindings against the installed libdpdk and compiles what C has to compile: the static
-//! inline functions that bindgen wraps, and `shim.c`.
+//! inline functions that bindgen wraps, `asym.c` and `shim.c`.
 
 use std::env;
 use std::path::PathBuf;
@@ -11,10 +11,11 @@ const LIBRARIES: [&str; 9] =
 
 /// What `levee-dpdk` calls, as regular expressions. No more: some static inlines of the headers do not
 /// compile on their own.
-const FUNCTIONS: [&str; 14] = [
+const FUNCTIONS: [&str; 15] = [
     "levee_.*",
     "rte_crypto_op_(bulk_alloc|pool_create)",
-    "rte_cryptodev_(close|configure|start|stop|info_get|get_dev_id|is_valid_dev|name_get|socket_id)",
+    "rte_cryptodev_asym_(get_header_session_size|get_private_session_size|session_(free|pool_create))",
+    "rte_cryptodev_(close|configure|start|stop|info_get|is_valid_dev|name_get|socket_id)",
     "rte_cryptodev_(queue_pair_setup|enqueue_burst|dequeue_burst)",
     "rte_cryptodev_sym_(get_private_session_size|session_(create|free|pool_create))",
     "rte_(dev_probe|eal_init|get_main_lcore|get_tsc_hz|rdtsc|strerror|thread_(un)?register)",
@@ -29,7 +30,7 @@ const FUNCTIONS: [&str; 14] = [
 ];
 
 fn main() {
-    for input in ["build.rs", "shim.c", "shim.h", "wrapper.h"] {
+    for input in ["build.rs", "asym.c", "shim.c", "shim.h", "wrapper.h"] {
         println!("cargo::rerun-if-changed={input}");
     }
     let dpdk = pkg_config::Config::new()
@@ -75,6 +76,6 @@ fn main() {
     for flag in &flags {
         c.flag(flag);
     }
-    c.include(".").file(&wrappers).file("shim.c").opt_level(2).warnings(false);
+    c.include(".").file(&wrappers).file("asym.c").file("shim.c").opt_level(2).warnings(false);
     c.compile("levee_dpdk_shim");
 }

@@ -71,6 +71,8 @@ static const uint32_t LEVEE_RING_SINGLE = RING_F_SP_ENQ | RING_F_SC_DEQ;
 
 static const uint64_t LEVEE_CRYPTO_NOW = RTE_CRYPTODEV_FF_SYM_CPU_CRYPTO;
 static const uint64_t LEVEE_CRYPTO_HARDWARE = RTE_CRYPTODEV_FF_HW_ACCELERATED;
+static const uint64_t LEVEE_CRYPTO_SYMMETRIC = RTE_CRYPTODEV_FF_SYMMETRIC_CRYPTO;
+static const uint64_t LEVEE_CRYPTO_ASYMMETRIC = RTE_CRYPTODEV_FF_ASYMMETRIC_CRYPTO;
 
 /* rte_errno is thread-local storage, which bindgen does not bind. */
 int levee_errno(void);
@@ -142,3 +144,50 @@ enum { LEVEE_NOW_SEGMENTS = 64 };
  */
 int levee_aead_now(uint8_t device, void *session, struct rte_mbuf *source, struct rte_mbuf *destination,
 		   uint32_t offset, uint32_t length, uint8_t *nonce, uint8_t *aad, uint8_t *tag);
+
+/* Public-key work. Releases moved padding and private keys between operation and session. */
+enum { LEVEE_ASYM_RSA, LEVEE_ASYM_ECDSA_P256, LEVEE_ASYM_MULTIPLY_P256 };
+
+/* The longest number: a modulus of RSA-4096. */
+enum { LEVEE_ASYM_MAX = 512 };
+
+/* A number, big-endian. */
+struct levee_number {
+	const uint8_t *data;
+	size_t length;
+};
+
+/* A private key: the numbers of RFC 8017 section 3.2's second representation, or an ECDSA scalar in `d`. */
+struct levee_asym_key {
+	struct levee_number n, e, d, p, q, dp, dq, qinv;
+};
+
+/*
+ * What lies behind a public-key operation in its mempool object. Input: the message of an RSA signature;
+ * digest and nonce of ECDSA; scalar and both coordinates of a multiplication. Output: the signature; r and
+ * s; both coordinates.
+ */
+struct levee_asym_scratch {
+	uint8_t input[LEVEE_ASYM_MAX];
+	uint8_t output[LEVEE_ASYM_MAX];
+	uint64_t slot;
+};
+
+enum { LEVEE_ASYM_PRIVATE = sizeof(struct levee_asym_scratch) };
+struct levee_asym_scratch *levee_asym_scratch(struct rte_crypto_op *op);
+
+/* Whether `device` says that it does `kind`, with an RSA modulus of `bytes`. */
+int levee_asym_offered(uint8_t device, int kind, uint16_t bytes);
+
+/* A session of `kind`; `key`, which a multiplication has not, is copied. NULL when the device refuses. */
+void *levee_asym_session(uint8_t device, struct rte_mempool *pool, int kind, const struct levee_asym_key *key);
+
+/*
+ * Fills `op`, whose scratch holds the input, `bytes` for each number. `key` is that of the session, and
+ * must live until the operation is back.
+ */
+void levee_asym_fill(struct rte_crypto_op *op, void *session, int kind, size_t bytes,
+		     const struct levee_asym_key *key, int hardware);
+
+/* Whether `op` succeeded; its output then has `bytes` for each number. */
+int levee_asym_take(struct rte_crypto_op *op, int kind, size_t bytes);

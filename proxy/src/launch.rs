@@ -20,6 +20,7 @@ use crate::generation::Generation;
 use crate::log::Log;
 use crate::metrics::Published;
 use crate::offload::Devices;
+use crate::public_key::PublicKeyDevices;
 use crate::report::Report;
 use crate::steer::Steering;
 use crate::worker::{Control, Mate, PortQueues, Time, Tx, Worker};
@@ -52,7 +53,7 @@ pub struct Running {
     threads: Vec<levee_dpdk::Worker<miette::Result<Report>>>,
     ports: Vec<Started>,
     /// `None` once it was stopped.
-    devices: Option<Devices>,
+    devices: Option<(Devices, PublicKeyDevices)>,
     pools: Vec<Pool>,
 }
 
@@ -86,7 +87,10 @@ impl Running {
             control: Arc::new(Control::default()),
             alive: Arc::new(AtomicUsize::new(workers)),
             threads: Vec::with_capacity(workers),
-            devices: Some(Devices::open(eal, &config, &pools)?),
+            devices: Some((
+                Devices::open(eal, &config, &pools)?,
+                PublicKeyDevices::open(eal, &config, &keys)?,
+            )),
             ports: start_ports(eal, &config, &pools)?,
             pools,
         };
@@ -96,6 +100,10 @@ impl Running {
         for (worker, &cpu) in config.workers.lcores.iter().enumerate().rev() {
             let number = u16::try_from(worker).into_diagnostic()?;
             let ports = &mut running.ports;
+            let (crypto, public_key) = match &mut running.devices {
+                Some((aead, public_key)) => (aead.pairs_of(worker), public_key.pairs_of(worker)),
+                None => (Vec::new(), Vec::new()),
+            };
             let seed = Seed {
                 config: Arc::clone(&config),
                 keys: Arc::clone(&keys),
@@ -107,7 +115,8 @@ impl Running {
                     .collect(),
                 memory: running.pools[worker].clone(),
                 queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
-                crypto: running.devices.as_mut().map(|devices| devices.pairs_of(worker)).unwrap_or_default(),
+                crypto,
+                public_key,
                 steering: Steering::new(number, rules(ports, workers)),
                 log: told.events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
                 time,

@@ -28,6 +28,7 @@ mod host;
 mod log;
 mod metrics;
 mod offload;
+mod public_key;
 mod report;
 mod route;
 mod session;

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use levee_tests::{
-    CLIENT, Certificates, Client, Config, Levee, Network, ORIGIN_PORT, PROXY_CLIENT_SIDE, Place, Site, Tls,
-    Version, pattern, run, start_origin,
+    CLIENT, Certificates, Client, Config, KINDS, Kind, Levee, Network, ORIGIN_PORT, PROXY_CLIENT_SIDE, Place,
+    Site, Tls, Version, pattern, run, start_origin,
 };
 
 /// The kernel's end of the tap device.
@@ -125,6 +125,53 @@ fn without_hugepages() {
     });
     expect_bodies(&site.network().client(), site.certificates());
     site.finish();
+}
+
+/// `crypto_openssl` makes RSA signatures beside the CPU, in TLS 1.3 by PSS and in TLS 1.2 by what the client likes.
+#[test]
+fn public_key_work_on_a_device() {
+    let site = Site::with(|config| {
+        // The slowest engine: the device is the faster side on every CPU.
+        config.set("tls.engine", "rustcrypto").set("tls.public_key", "crypto_openssl0");
+    });
+    let connect = |kind| {
+        for version in [Version::Tls13, Version::Tls12].into_iter().cycle().take(12) {
+            let mut client = Client::connect(&site, Tls { version, kind, hybrid: false });
+            assert_eq!(client.get("/bytes/1000").unwrap().body, pattern(1000), "{version:?}, {kind:?}");
+            client.close().unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for kind in KINDS.into_iter().cycle().take(8) {
+            scope.spawn(move || connect(kind));
+        }
+    });
+    let end = site.finish();
+    let rsa = 12 * 8 / 2;
+    let sum = |name: &str| end.counter(&format!("public_key.{name}"));
+    assert_eq!(end.counter("handshakes"), 2 * rsa);
+    let by_device = sum("crypto_openssl0");
+    assert!(by_device > 0 && by_device <= rsa, "{by_device} of {rsa}");
+    assert!(sum("cpu") >= 2 * rsa, "key exchange, and signatures by ECDSA");
+    assert_eq!([sum("failed"), sum("wrong"), sum("left_out")], [0; 3]);
+}
+
+/// The second worker has no queue pair of the device, and does without.
+#[test]
+fn a_public_key_device_with_fewer_queue_pairs_than_workers() {
+    let mut site = Site::with(|config| {
+        config.set("workers.lcores", vec![0, 1]).set("tls.engine", "rustcrypto");
+        config.set("tls.public_key", "crypto_openssl0,max_nb_queue_pairs=1");
+    });
+    site.levee().wait_for_output("the others have the CPU alone", Duration::from_secs(1));
+    for version in [Version::Tls13, Version::Tls12].into_iter().cycle().take(16) {
+        let mut client = Client::connect(&site, Tls { version, kind: Kind::Rsa, hybrid: false });
+        assert_eq!(client.get("/bytes/1000").unwrap().body, pattern(1000), "{version:?}");
+        client.close().unwrap();
+    }
+    let end = site.finish();
+    assert_eq!(end.counter("handshakes"), 16);
+    assert!(end.counter("public_key.crypto_openssl0") > 0);
 }
 
 /// Clients talk TLS to a Levee that talks HTTP over `net_memif` to another, which talks to the origin.

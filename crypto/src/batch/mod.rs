@@ -27,7 +27,7 @@ mod ahead;
 mod curves;
 mod digest;
 mod ecdsa;
-mod emsa;
+pub(crate) mod emsa;
 mod engine;
 mod f25519;
 mod hybrid;

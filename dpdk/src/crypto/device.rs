@@ -1,7 +1,6 @@
 //! Crypto devices: opening, and finding out what they really do.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,19 +71,7 @@ impl Device {
     ) -> Result<(Self, Vec<QueuePair>), Error> {
         let asked = || format!("open the crypto device {name}");
         let first = pools.first().ok_or_else(|| Error::new(asked(), "no pool was given"))?;
-        let c_name = CString::new(name).map_err(|_| Error::new(asked(), "a NUL in the name"))?;
-        // SAFETY: a NUL-terminated name.
-        let id = unsafe { sys::rte_cryptodev_get_dev_id(c_name.as_ptr()) };
-        let id = u8::try_from(id).map_err(|_| Error::new(asked(), "there is no such device"))?;
-        if !open_devices(|open| open.insert(id)) {
-            return Err(Error::new(asked(), "it is open already"));
-        }
-        // SAFETY: numbers and pointers: all zeros is a value.
-        let mut info: sys::rte_cryptodev_info = unsafe { MaybeUninit::zeroed().assume_init() };
-        // SAFETY: the device exists; a place for the answer.
-        unsafe { sys::rte_cryptodev_info_get(id, &mut info) };
-        let hardware = info.feature_flags & sys::LEVEE_CRYPTO_HARDWARE != 0;
-        let opened = Arc::new(Opened { id, name: name.to_owned(), hardware });
+        let (opened, info) = Opened::open(name, sys::LEVEE_CRYPTO_SYMMETRIC)?;
         if info.max_nb_queue_pairs > 0 && u32::from(config.queue_pairs) > info.max_nb_queue_pairs {
             let why =
                 format!("it has at most {} queue pairs, not {}", info.max_nb_queue_pairs, config.queue_pairs);
@@ -105,20 +92,13 @@ impl Device {
         for pair in &mut pairs {
             pair.support = support;
         }
-        // SAFETY: drivers have a static name.
-        let driver = unsafe { crate::port::text(info.driver_name) };
-        Ok((Self { opened, driver, support, claimed }, pairs))
+        Ok((Self { driver: driver_of(&info), opened, support, claimed }, pairs))
     }
 
     /// The names of all crypto devices there are.
     #[must_use]
     pub fn names(_eal: &Eal) -> Vec<String> {
-        (0..u8::MAX)
-            // SAFETY: it looks at any number.
-            .filter(|id| unsafe { sys::rte_cryptodev_is_valid_dev(*id) } != 0)
-            // SAFETY: a valid device has a name, NUL-terminated.
-            .map(|id| unsafe { crate::port::text(sys::rte_cryptodev_name_get(id)) })
-            .collect()
+        devices().map(|(_, name)| name).collect()
     }
 
     /// The name it was opened by.
@@ -154,8 +134,30 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// Claims the device called `name`, or the one at that PCI address, if it has `feature`.
+    pub(super) fn open(name: &str, feature: u64) -> Result<(Arc<Self>, sys::rte_cryptodev_info), Error> {
+        let asked = || format!("open the crypto device {name}");
+        let found =
+            devices().find(|(id, its)| is_called(its, name) && info_of(*id).feature_flags & feature != 0);
+        let (id, _) = found.ok_or_else(|| {
+            let other = devices().any(|(_, its)| is_called(&its, name));
+            let why = if other { "it does no work of this kind" } else { "there is no such device" };
+            Error::new(asked(), why)
+        })?;
+        if !open_devices(|open| open.insert(id)) {
+            return Err(Error::new(asked(), "it is open already"));
+        }
+        let info = info_of(id);
+        let hardware = info.feature_flags & sys::LEVEE_CRYPTO_HARDWARE != 0;
+        Ok((Arc::new(Self { id, name: name.to_owned(), hardware }), info))
+    }
+
     pub(super) fn id(&self) -> u8 {
         self.id
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it reaches memory by physical addresses.
@@ -179,36 +181,54 @@ impl Opened {
     }
 
     fn set_up(self: &Arc<Self>, config: &DeviceConfig, pools: &[Pool]) -> Result<Vec<QueuePair>, Error> {
-        // SAFETY: numbers: all zeros is a value.
-        let mut device: sys::rte_cryptodev_config = unsafe { MaybeUninit::zeroed().assume_init() };
-        device.socket_id = socket_id(self.socket());
-        device.nb_queue_pairs = config.queue_pairs;
-        self.call("configure", |id| {
-            // SAFETY: the device is stopped, `device` is read during the call.
-            unsafe { sys::rte_cryptodev_configure(id, &mut device) }
-        })?;
+        self.configure(config.queue_pairs)?;
         let mut pairs = Vec::new();
         for index in 0..config.queue_pairs {
             let name = format!("levee_key_{}", self.unique());
             let sessions = Sessions::new(self.id, &name, config.sessions, self.socket())?;
-            // SAFETY: numbers and a pointer: all zeros is a value.
-            let mut pair: sys::rte_cryptodev_qp_conf = unsafe { MaybeUninit::zeroed().assume_init() };
-            pair.nb_descriptors = config.descriptors.into();
-            pair.mp_session = sessions.pool();
-            let socket = socket_id(self.socket());
-            self.call("set up a queue pair of", |id| {
-                // SAFETY: the device is configured with more queue pairs than `index`; the mempool of
-                // sessions is never freed.
-                unsafe { sys::rte_cryptodev_queue_pair_setup(id, index, &pair, socket) }
-            })?;
+            self.set_up_queue_pair(index, config.descriptors, sessions.pool())?;
             let pool = &pools[usize::from(index) % pools.len()];
             pairs.push(QueuePair::new(Arc::clone(self), index, sessions, config.descriptors, pool)?);
         }
+        self.start()?;
+        Ok(pairs)
+    }
+
+    pub(super) fn configure(&self, queue_pairs: u16) -> Result<(), Error> {
+        // SAFETY: numbers: all zeros is a value.
+        let mut device: sys::rte_cryptodev_config = unsafe { MaybeUninit::zeroed().assume_init() };
+        device.socket_id = socket_id(self.socket());
+        device.nb_queue_pairs = queue_pairs;
+        self.call("configure", |id| {
+            // SAFETY: the device is stopped, `device` is read during the call.
+            unsafe { sys::rte_cryptodev_configure(id, &mut device) }
+        })
+    }
+
+    /// `sessions` is the mempool of symmetric sessions, never freed, or null.
+    pub(super) fn set_up_queue_pair(
+        &self,
+        index: u16,
+        descriptors: u16,
+        sessions: *mut sys::rte_mempool,
+    ) -> Result<(), Error> {
+        // SAFETY: numbers and a pointer: all zeros is a value.
+        let mut pair: sys::rte_cryptodev_qp_conf = unsafe { MaybeUninit::zeroed().assume_init() };
+        pair.nb_descriptors = descriptors.into();
+        pair.mp_session = sessions;
+        let socket = socket_id(self.socket());
+        self.call("set up a queue pair of", |id| {
+            // SAFETY: the device is configured with more queue pairs than `index`; the mempool of sessions
+            // is never freed.
+            unsafe { sys::rte_cryptodev_queue_pair_setup(id, index, &pair, socket) }
+        })
+    }
+
+    pub(super) fn start(&self) -> Result<(), Error> {
         self.call("start", |id| {
             // SAFETY: the device is configured.
             unsafe { sys::rte_cryptodev_start(id) }
-        })?;
-        Ok(pairs)
+        })
     }
 
     fn claims(&self, algorithm: Algorithm) -> bool {
@@ -229,6 +249,36 @@ impl Drop for Opened {
         unsafe { sys::rte_cryptodev_close(self.id) };
         open_devices(|open| open.remove(&self.id));
     }
+}
+
+/// The driver, as DPDK calls it.
+pub(super) fn driver_of(info: &sys::rte_cryptodev_info) -> String {
+    // SAFETY: drivers have a static name.
+    unsafe { crate::port::text(info.driver_name) }
+}
+
+/// All crypto devices there are: number and name.
+fn devices() -> impl Iterator<Item = (u8, String)> {
+    (0..u8::MAX)
+        // SAFETY: it looks at any number.
+        .filter(|id| unsafe { sys::rte_cryptodev_is_valid_dev(*id) } != 0)
+        // SAFETY: a valid device has a name, NUL-terminated.
+        .map(|id| (id, unsafe { crate::port::text(sys::rte_cryptodev_name_get(id)) }))
+}
+
+/// Whether the device `its` is what `name` means. QAT makes one device for each kind of work at a PCI address, and
+/// calls them after it.
+fn is_called(its: &str, name: &str) -> bool {
+    its.strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || (name.contains(':') && rest.starts_with('_')))
+}
+
+fn info_of(id: u8) -> sys::rte_cryptodev_info {
+    // SAFETY: numbers and pointers: all zeros is a value.
+    let mut info: sys::rte_cryptodev_info = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the device exists; a place for the answer.
+    unsafe { sys::rte_cryptodev_info_get(id, &mut info) };
+    info
 }
 
 /// Devices that somebody holds.

@@ -1,4 +1,4 @@
-//! Cryptodev: authenticated encryption by a device, over chains.
+//! Cryptodev: authenticated encryption by a device, over chains; [`public_key`] work has a module of its own.
 //!
 //! A [`Device`] is opened by the control plane, which also tries what the device claims against known
 //! answers: what it gets wrong counts as not offered. Its [`QueuePair`]s go to workers. A queue pair owns
@@ -7,8 +7,10 @@
 //! Software devices answer at once where they can (synchronous CPU crypto, [`Path::Now`]); all others,
 //! and what those cannot do at once, answer after a burst ([`Path::Later`]).
 
+mod bursts;
 mod device;
 mod known_answers;
+pub mod public_key;
 mod queue_pair;
 mod session;
 

@@ -1,7 +1,7 @@
 //! A queue pair: operations in, answers out, for one lcore.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use dpdk_sys as sys;
 use levee_buf::{Chain as _, Memory, Pieces};
 
 use crate::chain::Chain;
+use crate::crypto::bursts::{self, Bursts};
 use crate::crypto::device::{Opened, Support};
 use crate::crypto::session::Sessions;
 use crate::crypto::{Algorithm, Answer, Direction, Finished, Operation, Path, SessionId, TAG_LEN};
 use crate::error::Error;
-use crate::log;
-use crate::mempool::{Pool, socket_id};
+use crate::mempool::Pool;
 use crate::queue::MAX_BURST;
 
 /// A queue pair of a device, used by one thread at a time.
@@ -25,17 +25,13 @@ use crate::queue::MAX_BURST;
 /// [`QueuePair::completed`] until it is `None`.
 pub struct QueuePair {
     sessions: Sessions,
-    device: Arc<Opened>,
-    index: u16,
+    bursts: Bursts,
     pub(super) support: [Support; 3],
     pool: Pool,
     /// Operation `n` belongs to flight `n` for ever.
     operations: Vec<NonNull<sys::rte_crypto_op>>,
     flights: Vec<Option<Flight>>,
     free: Vec<u32>,
-    /// Not yet taken by the device.
-    gathered: VecDeque<*mut sys::rte_crypto_op>,
-    in_device: usize,
     /// The session waits until its answers are taken, so that none overtakes them.
     done: VecDeque<(SessionId, Finished)>,
     counters: Counters,
@@ -68,39 +64,20 @@ impl QueuePair {
         descriptors: u16,
         pool: &Pool,
     ) -> Result<Self, Error> {
-        let name = format!("levee_op_{}", device.unique());
-        let asked = || format!("make {descriptors} crypto operations called {name}");
-        let c_name = CString::new(name.as_str()).map_err(|_| Error::new(asked(), "a NUL in the name"))?;
         let count = usize::from(descriptors);
-        let private = u16::try_from(sys::LEVEE_OP_PRIVATE).unwrap_or(u16::MAX);
         let kind = sys::RTE_CRYPTO_OP_TYPE_SYMMETRIC;
-        let socket = socket_id(device.socket());
-        let operations = log::checked_pointer(asked, || {
-            // SAFETY: a NUL-terminated name, copied; the numbers are checked by the callee.
-            unsafe {
-                sys::rte_crypto_op_pool_create(c_name.as_ptr(), kind, descriptors.into(), 0, private, socket)
-            }
-        })?;
-        let mut taken = vec![std::ptr::null_mut(); count];
-        // SAFETY: the mempool holds `descriptors` operations, and `taken` has room for them. They are
-        // never given back: the mempool is this queue pair's alone.
-        unsafe { sys::rte_crypto_op_bulk_alloc(operations.as_ptr(), kind, taken.as_mut_ptr(), descriptors) };
-        let operations: Option<Vec<_>> = taken.into_iter().map(NonNull::new).collect();
-        let operations = operations.ok_or_else(|| Error::new(asked(), "the mempool is too small"))?;
+        let operations = bursts::operations(&device, kind, descriptors, sys::LEVEE_OP_PRIVATE)?;
         for (slot, operation) in (0..).zip(&operations) {
             scratch(*operation).slot = slot;
         }
         Ok(Self {
             sessions,
-            device,
-            index,
+            bursts: Bursts::new(device, index, count),
             support: [Support::NONE; 3],
             pool: pool.clone(),
             operations,
             flights: (0..count).map(|_| None).collect(),
             free: (0..u32::from(descriptors)).rev().collect(),
-            gathered: VecDeque::with_capacity(count),
-            in_device: 0,
             done: VecDeque::with_capacity(count + MAX_BURST),
             counters: Counters::default(),
         })
@@ -139,7 +116,7 @@ impl QueuePair {
     /// Operations submitted and not yet returned by [`QueuePair::completed`].
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.gathered.len() + self.in_device + self.done.len()
+        self.bursts.waiting() + self.done.len()
     }
 
     /// Starts an operation. Operations of one session finish in the order of their submission.
@@ -169,36 +146,14 @@ impl QueuePair {
 
     /// Hands gathered operations to the device.
     pub fn flush(&mut self) {
-        while !self.gathered.is_empty() {
-            let (first, _) = self.gathered.as_mut_slices();
-            #[expect(clippy::cast_possible_truncation, reason = "no more than descriptors, a u16")]
-            let count = first.len() as u16;
-            // SAFETY: the queue pair is set up and used by us alone; each operation is filled in, and its
-            // chains are kept in its flight until it comes back.
-            let taken = unsafe {
-                sys::rte_cryptodev_enqueue_burst(self.device.id(), self.index, first.as_mut_ptr(), count)
-            };
-            self.gathered.drain(..usize::from(taken));
-            self.in_device += usize::from(taken);
-            if taken == count {
-                continue;
-            }
-            // Full, or the device (crypto_openssl) refuses the next one: it would refuse it for ever.
-            let refused = self.gathered.front().and_then(|raw| NonNull::new(*raw));
-            // SAFETY: a live operation, which the device has not taken.
-            match refused.filter(|raw| unsafe { sys::levee_op_refused(raw.as_ptr()) != 0 }) {
-                Some(raw) => {
-                    self.gathered.pop_front();
-                    self.end(raw, false);
-                }
-                None => return,
-            }
+        while let Some(refused) = self.bursts.flush() {
+            self.end(refused, false);
         }
     }
 
     /// The next operation that was answered [`Answer::Later`] and is finished.
     pub fn completed(&mut self) -> Option<Finished> {
-        if self.done.is_empty() && self.in_device > 0 {
+        if self.done.is_empty() && self.bursts.in_device() > 0 {
             self.collect();
         }
         let (session, finished) = self.done.pop_front()?;
@@ -245,7 +200,7 @@ impl QueuePair {
         let (mut aad, _) = operation.aad;
         let mut tag = [0; TAG_LEN];
         let work = Work::prepare(&mut operation, &mut tag);
-        let device = self.device.id();
+        let device = self.bursts.device().id();
         // SAFETY: the session is the device's; source and destination are ours, hold the bytes named, and
         // may be written where the operation writes; nonce, additional data and tag are as long as the
         // session was told.
@@ -283,24 +238,17 @@ impl QueuePair {
                 work.destination,
                 work.offset,
                 work.length,
-                i32::from(self.device.is_hardware()),
+                i32::from(self.bursts.device().is_hardware()),
             );
         }
         self.sessions.started(operation.session);
         self.flights[slot as usize] = Some(operation.into_flight(work.hidden));
-        self.gathered.push_back(raw.as_ptr());
+        self.bursts.gather(raw);
     }
 
     /// Takes back what the device has finished.
     fn collect(&mut self) {
-        let mut back = [std::ptr::null_mut(); MAX_BURST];
-        let room = u16::try_from(back.len()).unwrap_or(0);
-        // SAFETY: the queue pair is set up and used by us alone; there is room for so many pointers.
-        let count = unsafe {
-            sys::rte_cryptodev_dequeue_burst(self.device.id(), self.index, back.as_mut_ptr(), room)
-        };
-        for raw in back.into_iter().take(usize::from(count)).filter_map(NonNull::new) {
-            self.in_device -= 1;
+        for raw in self.bursts.collect() {
             // SAFETY: a live operation.
             let ok = unsafe { sys::levee_op_succeeded(raw.as_ptr()) } != 0;
             self.end(raw, ok);
@@ -361,7 +309,7 @@ impl Drop for QueuePair {
     fn drop(&mut self) {
         // The device writes to the chains of operations in flight.
         let deadline = Instant::now() + DRAIN;
-        while self.gathered.len() + self.in_device > 0 {
+        while self.bursts.waiting() > 0 {
             self.flush();
             self.collect();
             self.done.clear();

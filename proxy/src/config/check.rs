@@ -5,7 +5,7 @@ use levee_tls::{Suite, Version};
 use toml::Spanned;
 
 use super::memory::{Demand, Pages, Pools};
-use super::model::{AeadChoice, Cache, Config, Eal, Hugepages, Port, Tls, Workers};
+use super::model::{AeadChoice, Cache, Config, Device, Eal, Hugepages, Port, Tls, Workers};
 use super::names::{Names, list};
 use super::reader::Findings;
 use super::sections::{self, Document};
@@ -170,13 +170,15 @@ fn tls(section: sections::Tls, surroundings: &Surroundings, findings: &Findings)
         let label = "who reads that file reads all traffic: for debugging only";
         findings.warning(title, |warning| warning.at(keylog.span(), label));
     }
+    let aead = aead(section.aead, surroundings, findings);
     Tls {
         versions: section.versions,
         suites,
         groups,
         engine: section.engine,
         nonces_ahead: section.nonces_ahead,
-        aead: aead(section.aead, surroundings, findings),
+        public_key: public_key(section.public_key, &aead, surroundings, findings),
+        aead,
         keylog: section.keylog.map(Spanned::into_inner),
     }
 }
@@ -203,6 +205,26 @@ fn aead(choices: Vec<Spanned<AeadChoice>>, surroundings: &Surroundings, findings
     if devices.is_empty() { AeadChoice::Auto } else { AeadChoice::Devices(devices) }
 }
 
+/// Devices that are there, and that do not do AEAD: at a PCI address there is one of each kind.
+fn public_key(
+    devices: Vec<Spanned<Device>>,
+    aead: &AeadChoice,
+    surroundings: &Surroundings,
+    findings: &Findings,
+) -> Vec<Device> {
+    let taken: &[Device] = if let AeadChoice::Devices(devices) = aead { devices } else { &[] };
+    for device in &devices {
+        network::pci_exists(device.get_ref(), "tls.public_key", device.span(), surroundings, findings);
+        let name = device.get_ref().name();
+        let is_virtual = matches!(device.get_ref(), Device::Virtual(_));
+        if is_virtual && taken.iter().any(|taken| taken.name() == name) {
+            let title = format!("`tls.public_key`: {name} is in `tls.aead` too");
+            findings.error(title, |error| error.at(device.span(), "must be another device"));
+        }
+    }
+    devices.into_iter().map(Spanned::into_inner).collect()
+}
+
 /// Warns when backends may take all connections of a worker: none are left for clients.
 fn connections_suffice(sections: &[sections::Backend], workers: &Workers, findings: &Findings) {
     let most = |section: &sections::Backend| section.max_connections.saturating_mul(section.servers.len());
@@ -223,11 +245,11 @@ const DERIVED: &[(&str, &str)] = &[
     ("-S", "`workers.lcores`"),
     ("--lcores", "`workers.lcores`"),
     ("--main-lcore", "`workers.lcores`"),
-    ("-a", "`port.device` or `tls.aead`"),
-    ("--allow", "`port.device` or `tls.aead`"),
-    ("-b", "`port.device` or `tls.aead`"),
-    ("--block", "`port.device` or `tls.aead`"),
-    ("--vdev", "`port.device` or `tls.aead`"),
+    ("-a", "`port.device`, `tls.aead` or `tls.public_key`"),
+    ("--allow", "`port.device`, `tls.aead` or `tls.public_key`"),
+    ("-b", "`port.device`, `tls.aead` or `tls.public_key`"),
+    ("--block", "`port.device`, `tls.aead` or `tls.public_key`"),
+    ("--vdev", "`port.device`, `tls.aead` or `tls.public_key`"),
     ("--no-pci", "`port.device`"),
     ("-m", "`eal.memory_mib`"),
     ("--socket-mem", "`eal.memory_mib`"),

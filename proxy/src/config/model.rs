@@ -214,6 +214,8 @@ pub struct Tls {
     pub engine: EngineChoice,
     /// Whether nonces of ECDSA are made ahead.
     pub nonces_ahead: bool,
+    /// Devices that help with public-key work.
+    pub public_key: Vec<Device>,
     /// Who does AEAD.
     pub aead: AeadChoice,
     /// Where secrets are logged in the format of `SSLKEYLOGFILE`; for debugging.

@@ -21,7 +21,8 @@ use super::model::{
 };
 use super::reader::{Findings, Table};
 use super::values::{
-    Subnet, address, crypto_device, file, host, millis, name, network_device, path_prefix, socket, subnet,
+    Subnet, address, crypto_device, file, host, millis, name, network_device, path_prefix, public_key_device,
+    socket, subnet,
 };
 
 /// The file, read and not yet checked across sections.
@@ -227,6 +228,7 @@ pub(super) struct Tls {
     pub(super) groups: Option<Spanned<Vec<Spanned<Group>>>>,
     pub(super) engine: EngineChoice,
     pub(super) nonces_ahead: bool,
+    pub(super) public_key: Vec<Spanned<Device>>,
     pub(super) aead: Vec<Spanned<AeadChoice>>,
     pub(super) keylog: Option<Spanned<PathBuf>>,
 }
@@ -255,6 +257,7 @@ impl Tls {
             groups: table.list("groups", choice(groups)).optional(),
             engine: table.value("engine", choice(engines)).or(EngineChoice::Auto),
             nonces_ahead: table.value("nonces_ahead", boolean()).or(false),
+            public_key: table.one_or_more("public_key", public_key_device()).or(Vec::new()),
             aead: table.one_or_more("aead", aead).or(Vec::new()),
             keylog: keylog(table, directory),
         }

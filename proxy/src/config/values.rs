@@ -126,6 +126,14 @@ pub(super) fn crypto_device() -> Kind<'static, Device> {
     )
 }
 
+/// A crypto device for public-key work.
+pub(super) fn public_key_device() -> Kind<'static, Device> {
+    device(
+        "a virtual device, such as \"crypto_openssl0\", or a PCI address, such as \"0000:3d:01.0\"",
+        &["crypto_"],
+    )
+}
+
 fn device(expects: &'static str, drivers: &'static [&'static str]) -> Kind<'static, Device> {
     text(expects, |text| {
         if let Some(address) = pci(text) {

@@ -28,7 +28,11 @@ pub(super) fn arguments(config: &Config) -> miette::Result<Vec<String>> {
         AeadChoice::Auto | AeadChoice::Software => &[],
         AeadChoice::Devices(devices) => devices,
     };
-    let devices: Vec<_> = config.ports.iter().map(|port| &port.device).chain(crypto).collect();
+    let public_key = &config.tls.public_key;
+    let ports = config.ports.iter().map(|port| &port.device);
+    let mut devices: Vec<_> = ports.chain(crypto).collect();
+    // QAT does both kinds of work at one address.
+    devices.extend(public_key.iter().filter(|device| !crypto.contains(device)));
     if !devices.iter().any(|device| matches!(device, Device::Pci(_))) {
         args.push("--no-pci".into());
     }

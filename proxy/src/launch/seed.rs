@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use levee_buf::Memory;
-use levee_crypto::{EngineKind, KeyId, PrivateKey};
+use levee_crypto::{Engine, EngineKind, KeyId, PrivateKey};
 use levee_dpdk::Pool;
 use levee_dpdk::crypto::QueuePair;
 use levee_tcp::{InterfaceConfig, Stack};
@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::log::{Event, Log, Secret};
 use crate::metrics::Published;
 use crate::offload::Offload;
+use crate::public_key::{Device, Pair, Shared};
 use crate::session::{Crypto, KeyLog, Parts, Sessions};
 use crate::steer::Steering;
 use crate::worker::{Control, Mate, PortQueues, Time, Worker};
@@ -34,6 +35,8 @@ pub(super) struct Seed {
     pub(super) queues: Vec<PortQueues>,
     /// Queue pairs of the crypto devices.
     pub(super) crypto: Vec<QueuePair>,
+    /// Those of public-key devices.
+    pub(super) public_key: Vec<Pair>,
     pub(super) steering: Steering,
     pub(super) log: Log,
     pub(super) time: Time,
@@ -51,6 +54,8 @@ impl Seed {
         published: Arc<Published>,
     ) -> miette::Result<Worker> {
         let config = self.config;
+        let nonces_ahead = self.generation.is_some();
+        let engine = engine(&config, &self.keys, nonces_ahead, self.public_key, self.time)?;
         let aead = Offload::new(self.crypto, 2 * config.workers.connections);
         let stack = stack(&config, self.interfaces, self.secret, self.memory.clone())?;
         let sessions = Sessions::new(Parts {
@@ -59,7 +64,7 @@ impl Seed {
                 .into_iter()
                 .map(|offer| Some(Server::new(offer?, config.limits.handshakes)))
                 .collect(),
-            crypto: crypto(&config, &self.keys, Box::new(aead), &self.log, self.generation)?,
+            crypto: crypto(&config, engine, Box::new(aead), &self.log, self.generation),
             cache: cache(&config, self.secret, self.memory.clone()),
             memory: self.memory.clone(),
             steering: self.steering.clone(),
@@ -136,37 +141,54 @@ pub(super) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerCon
     config.listeners.iter().map(|listener| offer(&listener.service)).collect()
 }
 
-fn crypto<M: Memory>(
+/// The engine that the configuration names, and beside it the devices of which it has queue pairs.
+fn engine(
     config: &Config,
     keys: &[PrivateKey],
-    aead: Box<dyn levee_crypto::Aead<M>>,
-    log: &Log,
-    generation: Option<Generation>,
-) -> miette::Result<Crypto<M>> {
+    nonces_ahead: bool,
+    pairs: Vec<Pair>,
+    time: Time,
+) -> miette::Result<Box<dyn Engine>> {
     let kind = match config.tls.engine {
         EngineChoice::Auto => EngineKind::Auto,
         EngineChoice::Batch => EngineKind::Batch,
         EngineChoice::AwsLc => EngineKind::AwsLc,
         EngineChoice::RustCrypto => EngineKind::RustCrypto,
     };
+    let capacity = config.limits.handshakes;
+    let mut cpu = levee_crypto::engine(kind, keys, capacity).into_diagnostic()?;
+    if nonces_ahead {
+        cpu.keep_nonces();
+    }
+    if pairs.is_empty() {
+        return Ok(cpu);
+    }
+    let devices = pairs.into_iter().map(|pair| Box::new(pair) as Box<dyn Device>).collect();
+    let clock = Box::new(move || time.clock.now());
+    Ok(Box::new(Shared::new(cpu, devices, keys, capacity, clock)))
+}
+
+fn crypto<M: Memory>(
+    config: &Config,
+    engine: Box<dyn Engine>,
+    aead: Box<dyn levee_crypto::Aead<M>>,
+    log: &Log,
+    generation: Option<Generation>,
+) -> Crypto<M> {
     let log = log.clone();
     let keylog = config.tls.keylog.is_some().then(|| -> KeyLog {
         Box::new(move |label, client_random, secret| {
             log.say(Event::Secret(Secret::new(label, *client_random, secret)));
         })
     });
-    let mut engine = levee_crypto::engine(kind, keys, config.limits.handshakes).into_diagnostic()?;
-    if generation.is_some() {
-        engine.keep_nonces();
-    }
-    Ok(Crypto {
+    Crypto {
         engine,
         generation,
         aead,
         random: Box::new(levee_crypto::SystemRandom),
         counters: levee_tls::Counters::default(),
         keylog,
-    })
+    }
 }
 
 fn cache<M: Memory>(config: &Config, secret: [u8; 32], memory: M) -> Option<levee_cache::Store<M>> {

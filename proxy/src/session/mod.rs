@@ -216,6 +216,11 @@ impl<M: Memory> Sessions<M> {
         self.crypto.engine.work_ahead(now_ns);
     }
 
+    /// What the public-key engine tells of itself.
+    pub(crate) fn account_of_engine(&self, say: &mut dyn FnMut(&str, u64)) {
+        self.crypto.engine.account(say);
+    }
+
     /// Public-key jobs that wait.
     #[must_use]
     pub(crate) fn jobs(&self) -> usize {

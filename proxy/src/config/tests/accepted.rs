@@ -156,6 +156,7 @@ fn values_are_what_they_say() {
          tls: suites = [\"TLS_CHACHA20_POLY1305_SHA256\"]
          tls: groups = [\"secp256r1\"]
          tls: aead = [\"crypto_aesni_gcm0\", \"0000:3b:00.0\"]
+         tls: public_key = [\"crypto_openssl0\", \"3b:00.0\"]
          backend: balance = \"least_connections\"
          backend: connect_timeout_ms = 1_500
          limits: request_body_bytes = 0x10
@@ -173,6 +174,8 @@ fn values_are_what_they_say() {
     assert_eq!(config.tls.groups, [Group::Secp256r1]);
     let gcm = Device::Virtual("crypto_aesni_gcm0".to_owned());
     assert_eq!(config.tls.aead, AeadChoice::Devices(vec![gcm, pci()]));
+    let openssl = Device::Virtual("crypto_openssl0".to_owned());
+    assert_eq!(config.tls.public_key, [openssl, pci()]);
     assert_eq!(config.backends[0].balance, Balance::LeastConnections);
     assert_eq!(config.backends[0].connect_timeout.as_millis(), 1500);
     assert_eq!(config.limits.request_body_bytes, 16);
