@@ -166,7 +166,7 @@ fn p256_takes_a_device_one_or_two_steps() {
         panic!("a pair")
     };
     let Done::Exchanged { share: peer, secret } =
-        scene.one(&mut engine, Job::Exchange { group, peer: share })
+        scene.one(&mut engine, Job::Exchange { group, peer: share.try_clone().unwrap() })
     else {
         panic!("an exchange")
     };
@@ -178,7 +178,7 @@ fn p256_takes_a_device_one_or_two_steps() {
 
     // The second step fails: the CPU does the whole.
     device.0.borrow_mut().most = 5;
-    let done = scene.one(&mut engine, Job::Exchange { group, peer: share });
+    let done = scene.one(&mut engine, Job::Exchange { group, peer: share.try_clone().unwrap() });
     assert!(matches!(done, Done::Exchanged { .. }));
     assert_eq!((sum(&engine, "cpu"), sum(&engine, "failed")), (1, 1));
 }
