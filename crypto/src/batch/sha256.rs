@@ -59,7 +59,10 @@ fn compress<const N: usize>(states: [&mut [u32; 8]; N], blocks: [&[[u8; 64]]; N]
     // The halves that the instructions take: a, b, e, f and c, d, g, h, from the highest word down.
     let (mut abef, mut cdgh) = ([zero; N], [zero; N]);
     for message in 0..N {
-        let [low, high] = [0, 4].map(|at| load(&states[message][at..]));
+        let ([low, high], _) = states[message].as_chunks() else {
+            unreachable!("eight words are two of four")
+        };
+        let (low, high) = (load(low), load(high));
         let (badc, hgfe) = (_mm_shuffle_epi32::<0xb1>(low), _mm_shuffle_epi32::<0x1b>(high));
         abef[message] = _mm_alignr_epi8::<8>(badc, hgfe);
         cdgh[message] = _mm_blend_epi16::<0xf0>(hgfe, badc);
@@ -72,8 +75,7 @@ fn compress<const N: usize>(states: [&mut [u32; 8]; N], blocks: [&[[u8; 64]]; N]
         let (feba, dchg) = (_mm_shuffle_epi32::<0x1b>(abef), _mm_shuffle_epi32::<0xb1>(cdgh));
         let low = words_of(_mm_blend_epi16::<0xf0>(feba, dchg));
         let high = words_of(_mm_alignr_epi8::<8>(dchg, feba));
-        state[..4].copy_from_slice(&low);
-        state[4..].copy_from_slice(&high);
+        state.as_chunks_mut().0.copy_from_slice(&[low, high]);
     }
 }
 
@@ -93,23 +95,11 @@ fn rounds<const N: usize>(
         }
     }
     let (before_abef, before_cdgh) = (abef, cdgh);
-    for (group, constants) in K.iter().enumerate() {
-        let constants = load(constants);
-        for message in 0..N {
-            let w = &mut words[message];
-            let now = w[group % 4];
-            let sums = _mm_add_epi32(now, constants);
-            cdgh[message] = _mm_sha256rnds2_epu32(cdgh[message], abef[message], sums);
-            let sums = _mm_shuffle_epi32::<0x0e>(sums);
-            abef[message] = _mm_sha256rnds2_epu32(abef[message], cdgh[message], sums);
-            // The word of four groups on, in the place of the one that was used.
-            if group < 12 {
-                let [next, third, last] = [1, 2, 3].map(|ahead| w[(group + ahead) % 4]);
-                let begun = _mm_add_epi32(_mm_sha256msg1_epu32(now, next), _mm_alignr_epi8::<4>(last, third));
-                w[group % 4] = _mm_sha256msg2_epu32(begun, last);
-            }
-        }
+    let (four, _) = K.as_chunks::<4>();
+    for constants in &four[..3] {
+        sixteen_rounds(&mut abef, &mut cdgh, &mut words, constants, true);
     }
+    sixteen_rounds(&mut abef, &mut cdgh, &mut words, &four[3], false);
     for message in 0..N {
         abef[message] = _mm_add_epi32(abef[message], before_abef[message]);
         cdgh[message] = _mm_add_epi32(cdgh[message], before_cdgh[message]);
@@ -117,12 +107,53 @@ fn rounds<const N: usize>(
     (abef, cdgh)
 }
 
-/// The first four of `words`.
+/// Sixteen rounds of each message. `more`: each word makes way for the one of sixteen rounds on.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn load(words: &[u32]) -> __m128i {
-    let [a, b, c, d] = [0, 1, 2, 3].map(|at| words[at].cast_signed());
-    _mm_set_epi32(d, c, b, a)
+fn sixteen_rounds<const N: usize>(
+    abef: &mut [__m128i; N],
+    cdgh: &mut [__m128i; N],
+    words: &mut [[__m128i; 4]; N],
+    constants: &[[u32; 4]; 4],
+    more: bool,
+) {
+    let [k0, k1, k2, k3] = constants;
+    group::<N, 0>(abef, cdgh, words, k0, more);
+    group::<N, 1>(abef, cdgh, words, k1, more);
+    group::<N, 2>(abef, cdgh, words, k2, more);
+    group::<N, 3>(abef, cdgh, words, k3, more);
+}
+
+/// Four rounds of each message, with the words at `AT`.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn group<const N: usize, const AT: usize>(
+    abef: &mut [__m128i; N],
+    cdgh: &mut [__m128i; N],
+    words: &mut [[__m128i; 4]; N],
+    constants: &[u32; 4],
+    more: bool,
+) {
+    let constants = load(constants);
+    for message in 0..N {
+        let w = &mut words[message];
+        let (now, next, third, last) = (w[AT], w[(AT + 1) % 4], w[(AT + 2) % 4], w[(AT + 3) % 4]);
+        let sums = _mm_add_epi32(now, constants);
+        cdgh[message] = _mm_sha256rnds2_epu32(cdgh[message], abef[message], sums);
+        let sums = _mm_shuffle_epi32::<0x0e>(sums);
+        abef[message] = _mm_sha256rnds2_epu32(abef[message], cdgh[message], sums);
+        if more {
+            let begun = _mm_add_epi32(_mm_sha256msg1_epu32(now, next), _mm_alignr_epi8::<4>(last, third));
+            w[AT] = _mm_sha256msg2_epu32(begun, last);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn load(words: &[u32; 4]) -> __m128i {
+    // SAFETY: both are 16 bytes of which every value is valid.
+    unsafe { core::mem::transmute::<[u32; 4], __m128i>(*words) }
 }
 
 #[inline]

@@ -53,7 +53,6 @@ impl Fault {
 }
 
 /// A job that has left a device.
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation a job")]
 pub(super) enum Left {
     Done(Token, Done),
     /// To be done again.
