@@ -240,7 +240,7 @@ fn a_share_of_the_other_group_is_refused() {
 }
 
 /// Whether `signature` of `text` holds under `key`, as aws-lc and as RustCrypto see it.
-fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
+pub(crate) fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
     let algorithm: &'static dyn VerificationAlgorithm = match scheme {
         SignatureScheme::EcdsaSecp256r1Sha256 => &ECDSA_P256_SHA256_ASN1,
         SignatureScheme::RsaPssRsaeSha256 => &RSA_PSS_2048_8192_SHA256,

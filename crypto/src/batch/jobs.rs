@@ -290,9 +290,10 @@ impl<R: CryptoRng> Work<'_, R> {
         let mut valid = [false; MOST];
         C::agree(self.cpu, &secrets[..count], &peers[..count], &mut shared[..count], &mut valid[..count]);
         for (index, (token, _)) in jobs.iter().enumerate() {
-            let done = match valid[index] {
-                true => Done::Agreed { secret: Secret::new(shared[index]) },
-                false => Done::Failed(Failure::InvalidShare),
+            let done = match (C::is_secret(&secrets[index]), valid[index]) {
+                (true, true) => Done::Agreed { secret: Secret::new(shared[index]) },
+                (true, false) => Done::Failed(Failure::InvalidShare),
+                (false, _) => Done::Failed(Failure::Internal),
             };
             self.done.push_back((*token, done));
         }

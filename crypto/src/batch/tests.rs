@@ -1,5 +1,8 @@
 //! The lane rule, and jobs of all kinds together: every answer is checked by another engine.
 
+mod cases;
+mod edges;
+
 use std::collections::HashMap;
 
 use rand_chacha::ChaCha20Rng;
