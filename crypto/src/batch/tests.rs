@@ -2,6 +2,8 @@
 
 mod cases;
 mod edges;
+pub(super) mod timing;
+pub(super) mod trace;
 
 use std::collections::HashMap;
 
