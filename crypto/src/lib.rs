@@ -28,6 +28,7 @@ mod key;
 mod queue;
 mod random;
 mod rustcrypto;
+mod vacate;
 mod verify;
 
 pub use aead::{

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::vacate::{pop_done, pop_job};
 use crate::{Done, Job, SignatureScheme, Token};
 
 /// Microseconds of work after which a turn takes no further job: a packet loop waits behind it.
@@ -34,7 +35,7 @@ impl Queue {
     pub(crate) fn run(&mut self, mut work: impl FnMut(&Job) -> Done) {
         let mut spent = 0;
         while spent < TURN
-            && let Some((token, job)) = self.waiting.pop_front()
+            && let Some((token, job)) = pop_job(&mut self.waiting)
         {
             spent += cost(&job);
             self.done.push_back((token, work(&job)));
@@ -42,7 +43,7 @@ impl Queue {
     }
 
     pub(crate) fn completed(&mut self) -> Option<(Token, Done)> {
-        self.done.pop_front()
+        pop_done(&mut self.done)
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -18,6 +18,7 @@ use super::jobs::{self, Curve25519, MOST, P256, Pools};
 use super::lanes::{self, Cpu, LANES};
 use super::{p256, rsa, x25519};
 use crate::key::Material;
+use crate::vacate::{pop_done, pop_job, take_job};
 use crate::{
     AwsLc, Done, Engine, EngineError, Group, Job, KeyId, PrivateKey, SignatureScheme, SystemRandom, Token,
 };
@@ -120,6 +121,17 @@ impl<R: CryptoRng> Batch<R> {
         })
     }
 
+    /// A turn, in a frame of its own, which [`lanes::wipe`] reaches. Returns whether lanes were used.
+    #[inline(never)]
+    fn turn(&mut self) -> bool {
+        self.gather();
+        let mut used_lanes = false;
+        for lot in 0..self.lots.len() {
+            used_lanes |= self.work_off(lot);
+        }
+        used_lanes
+    }
+
     /// Sorts the oldest jobs into lots: a turn's worth, and what fits into lanes that are used in any case.
     fn gather(&mut self) {
         let mut spent_ns = 0;
@@ -136,7 +148,7 @@ impl<R: CryptoRng> Batch<R> {
                 break;
             }
             spent_ns += cost_ns;
-            let Some((token, job)) = self.waiting.pop_front() else { break };
+            let Some((token, job)) = pop_job(&mut self.waiting) else { break };
             match lot {
                 Some(lot) => lot.jobs.push((token, job)),
                 None => self.done.push_back((token, self.scalar.work(&job))),
@@ -150,9 +162,11 @@ impl<R: CryptoRng> Batch<R> {
         let Self { cpu, scalar, random, fewest, keys, waiting, lots, done, ahead, .. } = self;
         let Some(Lot { kind, jobs: all }) = lots.get_mut(lot) else { return false };
         if all.len() > LANES {
-            for job in all.drain(all.len() / LANES * LANES..).rev() {
-                waiting.push_front(job);
+            let whole = all.len() / LANES * LANES;
+            for job in all[whole..].iter_mut().rev() {
+                waiting.push_front(take_job(job));
             }
+            all.truncate(whole);
         }
         for some in all.chunks(kind.most()) {
             let mut work = jobs::Work { cpu: *cpu, random, ahead, done, scalar };
@@ -198,12 +212,7 @@ impl<R: CryptoRng> Engine for Batch<R> {
         if self.waiting.is_empty() {
             return;
         }
-        self.gather();
-        let mut used_lanes = false;
-        for lot in 0..self.lots.len() {
-            used_lanes |= self.work_off(lot);
-        }
-        if used_lanes {
+        if self.turn() {
             lanes::wipe(self.cpu);
         }
     }
@@ -213,7 +222,7 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
-        self.done.pop_front()
+        pop_done(&mut self.done)
     }
 
     fn in_flight(&self) -> usize {

@@ -32,8 +32,8 @@ impl Cpu {
     }
 }
 
-/// Bytes below the caller's frame that [`wipe`] overwrites: more than any operation spills.
-const SPILLED: usize = 16 << 10;
+/// Bytes below the caller's frame that [`wipe`] overwrites: more than any operation uses.
+pub(super) const SPILLED: usize = 64 << 10;
 
 /// Overwrites what the lanes left in the vector registers, and on the stack below the caller.
 #[inline(never)]

@@ -4,6 +4,7 @@ mod cases;
 mod edges;
 pub(super) mod timing;
 pub(super) mod trace;
+mod wiping;
 
 use std::collections::HashMap;
 
