@@ -137,7 +137,7 @@ fn remarkable_point(random: &mut impl Rng) -> [u8; 65] {
         },
         _ => {
             let mut secret = [0; 32];
-            secret[31] = 1 + (random.next_u32() % 130) as u8;
+            secret[31] = 1 + random.next_u32().to_le_bytes()[0] / 2;
             let point = p256::SecretKey::from_slice(&secret).unwrap().public_key().to_sec1_point(false);
             let [x, y] = [&point.as_bytes()[1..33], &point.as_bytes()[33..]].map(BigUint::from_bytes_be);
             (x, y)
@@ -153,7 +153,7 @@ fn remarkable_point(random: &mut impl Rng) -> [u8; 65] {
 fn spoil(point: &mut [u8; 65], random: &mut impl Rng) {
     match random.next_u32() % 6 {
         0 => point[1 + pick(64, random)] ^= 1 << (random.next_u32() % 8),
-        1 => point[0] = random.next_u32() as u8,
+        1 => point[0] = random.next_u32().to_le_bytes()[0],
         2 => point[1..33].copy_from_slice(&edge(random)),
         3 => point[33..].copy_from_slice(&edge(random)),
         4 => point[1..].fill(0),
