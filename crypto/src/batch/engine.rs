@@ -19,12 +19,12 @@ use zeroize::Zeroizing;
 
 use super::curves::{Curve, Curve25519, MOST, P256, Pools};
 use super::jobs::{Agreement, Signing, Work};
-use super::lanes::{self, Cpu, LANES};
+use super::lanes::{self, Cpu, Depth, LANES};
 use super::lots::{Lot, Place, Terms, Ticket};
 use super::tuples::Tuples;
 use super::{p256, rsa, worth, x25519};
 use crate::key::Material;
-use crate::queue::pop_warm;
+use crate::vacate::pop_done;
 use crate::{
     AwsLc, Done, Engine, EngineError, Group, Job, KeyId, Moment, PrivateKey, Share, SignatureScheme,
     SystemRandom, Token,
@@ -83,6 +83,19 @@ enum Kind {
     Rsa(usize),
     /// What there are no lanes for.
     Other,
+}
+
+impl Kind {
+    /// How far it spills.
+    const fn depth(self) -> Depth {
+        match self {
+            Self::Exchange(Group::Secp256r1)
+            | Self::Generate(Group::Secp256r1)
+            | Self::Agree(Group::Secp256r1)
+            | Self::Rsa(_) => Depth::Deep,
+            _ => Depth::Shallow,
+        }
+    }
 }
 
 /// Nanoseconds of work after which a turn takes no further job: a packet loop waits behind it.
@@ -153,6 +166,21 @@ impl<R: CryptoRng> Batch<R> {
             waiting: 0,
             submitted: 0,
         })
+    }
+
+    /// A turn, in a frame of its own, which [`lanes::wipe`] reaches. Returns how deep lanes spilled, if they were used.
+    #[inline(never)]
+    fn turn(&mut self) -> Option<Depth> {
+        self.lots.begin();
+        let (mut spent_ns, mut depth) = (0, None);
+        while spent_ns < TURN_NS
+            && let Some(kind) = self.lots.first()
+        {
+            let (cost_ns, in_lanes) = self.work_off(kind);
+            spent_ns += cost_ns;
+            depth = depth.max(in_lanes.then(|| kind.depth()));
+        }
+        depth
     }
 
     /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
@@ -240,17 +268,8 @@ impl<R: CryptoRng> Engine for Batch<R> {
         if self.waiting == 0 {
             return;
         }
-        self.lots.begin();
-        let (mut spent_ns, mut used_lanes) = (0, false);
-        while spent_ns < TURN_NS
-            && let Some(kind) = self.lots.first()
-        {
-            let (cost_ns, in_lanes) = self.work_off(kind);
-            spent_ns += cost_ns;
-            used_lanes |= in_lanes;
-        }
-        if used_lanes {
-            lanes::wipe(self.cpu);
+        if let Some(depth) = self.turn() {
+            lanes::wipe(self.cpu, depth);
         }
     }
 
@@ -273,7 +292,7 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
-        pop_warm(&mut self.done)
+        pop_done(&mut self.done)
     }
 
     fn in_flight(&self) -> usize {

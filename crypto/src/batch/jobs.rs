@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::curves::{Curve, MOST, Pools, Secrets, secrets};
 use super::digest::digest;
-use super::lanes::{self, Cpu, LANES};
+use super::lanes::{self, Cpu, Depth, LANES};
 use super::lots::Ticket;
 use super::{ecdsa, emsa, rsa};
 use crate::{
@@ -178,9 +178,10 @@ impl<R: CryptoRng> Work<'_, R> {
         let mut valid = [false; MOST];
         C::agree(self.cpu, &secrets[..count], &peers[..count], &mut shared[..count], &mut valid[..count]);
         for (index, ticket) in tickets.iter().enumerate() {
-            let done = match valid[index] {
-                true => Done::Agreed { secret: Secret::new(shared[index]) },
-                false => Done::Failed(Failure::InvalidShare),
+            let done = match (C::is_secret(&secrets[index]), valid[index]) {
+                (true, true) => Done::Agreed { secret: Secret::new(shared[index]) },
+                (true, false) => Done::Failed(Failure::InvalidShare),
+                (false, _) => Done::Failed(Failure::Internal),
             };
             self.answer(ticket, done);
         }
@@ -241,7 +242,7 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut signatures[..count],
             &mut valid[..count],
         );
-        lanes::wipe(self.cpu);
+        lanes::wipe(self.cpu, Depth::Shallow);
         self.answer_ecdsa(tickets, inputs, &signatures, &valid);
     }
 
