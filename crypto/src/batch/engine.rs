@@ -92,6 +92,7 @@ impl Kind {
             Self::Exchange(Group::Secp256r1)
             | Self::Generate(Group::Secp256r1)
             | Self::Agree(Group::Secp256r1)
+            | Self::Hybrid
             | Self::Rsa(_) => Depth::Deep,
             _ => Depth::Shallow,
         }
@@ -170,7 +171,7 @@ impl<R: CryptoRng> Batch<R> {
 
     /// A turn, in a frame of its own, which [`lanes::wipe`] reaches. Returns how deep lanes spilled, if they were used.
     #[inline(never)]
-    fn turn(&mut self) -> Option<Depth> {
+    pub(super) fn turn(&mut self) -> Option<Depth> {
         self.lots.begin();
         let (mut spent_ns, mut depth) = (0, None);
         while spent_ns < TURN_NS
@@ -181,6 +182,17 @@ impl<R: CryptoRng> Batch<R> {
             depth = depth.max(in_lanes.then(|| kind.depth()));
         }
         depth
+    }
+
+    /// Key pairs and nonces for later, in a frame as that of [`Batch::turn`]. Returns whether some were made.
+    #[inline(never)]
+    pub(super) fn make_ahead(&mut self, now_ns: u64) -> bool {
+        let Self { cpu, random, keys, ahead, tuples, .. } = self;
+        let has_pairs = ahead.refill(*cpu, now_ns, random);
+        let has_nonces = tuples
+            .as_mut()
+            .is_some_and(|tuples| tuples.refill(*cpu, random, |key| keys.get(key).and_then(Key::scalar)));
+        has_pairs || has_nonces
     }
 
     /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
@@ -199,17 +211,22 @@ impl<R: CryptoRng> Batch<R> {
                 true => work.exchange_hybrid(tickets, peers),
                 false => work.exchange_hybrid_alone(tickets, peers),
             }),
-            Kind::Ecdsa => serve(ecdsa, |tickets, signings, lanes| {
-                let key = |KeyId(key)| keys.get(usize::from(key)).and_then(Key::scalar).unwrap_or(&[0; 32]);
-                let nonces = tuples.as_mut().and_then(|tuples| tuples.take(signings.iter().map(|of| of.key)));
-                if let Some(nonces) = nonces {
-                    return work.sign_ecdsa_ahead(tickets, signings, key, &nonces);
-                }
-                match lanes {
-                    true => work.sign_ecdsa(tickets, signings, key),
-                    false => work.sign_alone(tickets, signings),
-                }
-            }),
+            Kind::Ecdsa => {
+                let mut have_nonces = false;
+                let (count, (cost_ns, in_lanes)) = serve(ecdsa, |tickets, signings, lanes| {
+                    let key =
+                        |KeyId(key)| keys.get(usize::from(key)).and_then(Key::scalar).unwrap_or(&[0; 32]);
+                    let of_keys = signings.iter().map(|signing| signing.key);
+                    let nonces = tuples.as_mut().and_then(|tuples| tuples.take(of_keys));
+                    have_nonces = nonces.is_some();
+                    match (nonces, lanes) {
+                        (Some(nonces), _) => work.sign_ecdsa_ahead(tickets, signings, key, &nonces),
+                        (None, true) => work.sign_ecdsa(tickets, signings, key),
+                        (None, false) => work.sign_alone(tickets, signings),
+                    }
+                });
+                (count, (cost_ns, in_lanes || have_nonces))
+            }
             Kind::Rsa(index) => match (rsa.get_mut(index), keys.get_mut(index)) {
                 (Some(lot), Some(Key::Rsa(key))) => serve(lot, |tickets, signings, lanes| match lanes {
                     true => work.sign_rsa(tickets, signings, key),
@@ -274,10 +291,8 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn work_ahead(&mut self, now_ns: u64) {
-        let Self { cpu, random, keys, ahead, tuples, .. } = self;
-        ahead.refill(*cpu, now_ns, random);
-        if let Some(tuples) = tuples {
-            tuples.refill(*cpu, random, |key| keys.get(key).and_then(Key::scalar));
+        if self.make_ahead(now_ns) {
+            lanes::wipe(self.cpu, Depth::AHEAD);
         }
     }
 

@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::curves::{Curve, MOST, Pools, Secrets, secrets};
 use super::digest::digest;
-use super::lanes::{self, Cpu, Depth, LANES};
+use super::lanes::{Cpu, LANES};
 use super::lots::Ticket;
 use super::{ecdsa, emsa, rsa};
 use crate::{
@@ -216,7 +216,7 @@ impl<R: CryptoRng> Work<'_, R> {
         self.answer_ecdsa(tickets, inputs, &signatures, &valid);
     }
 
-    /// The same with the inverses and r of nonces made ahead, for which the lanes are used however few they are, and wiped.
+    /// The same with the inverses and r of nonces made ahead, for which the lanes are used however few they are.
     pub(super) fn sign_ecdsa_ahead<'k>(
         &mut self,
         tickets: &[Ticket],
@@ -242,7 +242,6 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut signatures[..count],
             &mut valid[..count],
         );
-        lanes::wipe(self.cpu, Depth::Shallow);
         self.answer_ecdsa(tickets, inputs, &signatures, &valid);
     }
 

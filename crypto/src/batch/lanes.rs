@@ -35,30 +35,30 @@ impl Cpu {
 /// How far below the caller's frame an operation spills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Depth {
-    /// Curve25519, ML-KEM, ECDSA.
+    /// Curve25519, ECDSA.
     Shallow,
-    /// Agreements on P-256, RSA.
+    /// Key pairs and agreements on P-256, ML-KEM, RSA.
     Deep,
 }
 
 impl Depth {
-    /// Bytes, more than any such operation uses.
+    /// Of what is made ahead.
+    pub(super) const AHEAD: Self = Self::Deep;
+
+    /// Bytes, more than any turn of such operations uses.
     pub(super) const fn bytes(self) -> usize {
         match self {
-            Self::Shallow => SHALLOW,
-            Self::Deep => DEEP,
+            Self::Shallow => 40 << 10,
+            Self::Deep => 64 << 10,
         }
     }
 }
 
-const SHALLOW: usize = 40 << 10;
-const DEEP: usize = 64 << 10;
-
 /// Overwrites what the lanes left in the vector registers, and on the stack below the caller.
 pub(super) fn wipe(cpu: Cpu, depth: Depth) {
     match depth {
-        Depth::Shallow => wipe_stack::<SHALLOW>(),
-        Depth::Deep => wipe_stack::<DEEP>(),
+        Depth::Shallow => wipe_stack::<{ Depth::Shallow.bytes() }>(),
+        Depth::Deep => wipe_stack::<{ Depth::Deep.bytes() }>(),
     }
     wipe_registers(cpu);
 }

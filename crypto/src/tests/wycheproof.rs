@@ -36,7 +36,7 @@ fn every_agreement() {
             vectors.swap(index, rng.next_u32() as usize % (index + 1));
         }
         // The whole engine with jobs in lanes from the first, and as it stands in the configuration.
-        let lanes = Batch::with_random(&keys, lot, SystemRandom, 1).expect("AVX-512 IFMA");
+        let lanes = Batch::with_random(&keys, lot, SystemRandom, Some(1)).expect("AVX-512 IFMA");
         let mut engines: [Box<dyn Engine>; 4] = [
             Box::new(lanes),
             engine(EngineKind::Batch, &keys, lot).unwrap(),
@@ -54,7 +54,7 @@ fn every_agreement() {
 fn check(engine: &mut dyn Engine, vectors: &[Vector]) {
     let mut asked = HashMap::new();
     for (token, vector) in (0..).zip(vectors) {
-        let job = Job::Agree { private: vector.private.clone(), peer: vector.peer };
+        let job = Job::Agree { private: vector.private.clone(), peer: vector.peer.try_clone().unwrap() };
         assert!(engine.submit(Token(token), job).is_ok());
         asked.insert(token, vector);
     }
@@ -77,7 +77,8 @@ fn x25519_vectors() -> Vec<Vector> {
     let set = xdh::TestSet::load(xdh::TestName::X25519).unwrap();
     let tests = set.test_groups.iter().flat_map(|group| &group.tests);
     let vector = |test: &xdh::Test| {
-        let private = PrivateShare::new(Group::X25519, test.private_key[..].try_into().unwrap());
+        let scalar: [u8; 32] = test.private_key[..].try_into().unwrap();
+        let private = PrivateShare::new(Group::X25519, scalar);
         let peer = Share::new(Group::X25519, &test.public_key)?;
         // RFC 7748 leaves zero to the protocol, and RFC 8446 section 7.4.2 refuses it.
         let is_zero = test.shared_secret.iter().all(|&byte| byte == 0);
@@ -213,7 +214,7 @@ fn every_rsa_key_signs() {
         };
         signing += 1;
         let keys = [key];
-        let mut lanes = Batch::with_random(&keys, 24, SystemRandom, 1).expect("AVX-512 IFMA");
+        let mut lanes = Batch::with_random(&keys, 24, SystemRandom, Some(1)).expect("AVX-512 IFMA");
         let mut others: [Box<dyn Engine>; 2] =
             [engine(EngineKind::AwsLc, &keys, 1).unwrap(), engine(EngineKind::RustCrypto, &keys, 1).unwrap()];
         // Each scheme once fills no lanes evenly.

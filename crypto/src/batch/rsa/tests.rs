@@ -12,13 +12,14 @@ use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::*;
+use crate::batch::curves::Pools;
 use crate::batch::emsa::{MAX_SALT_LEN, encode, salt_len};
-use crate::batch::jobs::{Pools, Work as Jobs};
+use crate::batch::jobs::Work as Jobs;
 use crate::batch::tests::timing::assert_no_leak;
-use crate::batch::tests::trace::{RUNS, assert_same_traces};
+use crate::batch::tests::trace::{RUNS, assert_same_traces, eight};
 use crate::key::Material;
 use crate::test_keys::{RSA_1024_PKCS8, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8, Text, new_rsa};
-use crate::{AwsLc, Done, Job, KeyId, Message, PrivateKey, SignatureScheme, Token, verify};
+use crate::{AwsLc, Done, Message, PrivateKey, SignatureScheme, verify};
 
 const PKCS1: [SignatureScheme; 3] =
     [SignatureScheme::RsaPkcs1Sha256, SignatureScheme::RsaPkcs1Sha384, SignatureScheme::RsaPkcs1Sha512];
@@ -350,16 +351,13 @@ fn trace_of<const H: usize, const N: usize>(test: &str, count: usize) {
         }
         let mut key = Key { cpu: cpu(), len, expanded: first };
         let mut random = ChaCha20Rng::seed_from_u64(7 + run as u64);
-        let jobs: [_; LANES] = std::array::from_fn(|lane| {
-            let (scheme, message) = (PSS[0], Message::new(&[b"text"]).unwrap());
-            (Token(lane as u64), Job::Sign { key: KeyId(0), scheme, message })
-        });
+        let (tickets, signings) = eight(PSS[0], Message::new(&[b"text"]).unwrap());
         let (scalar, mut ahead) = (AwsLc::new(&[], 1).unwrap(), Pools::new());
         let mut done = VecDeque::with_capacity(LANES);
         move || {
             let (random, ahead, done) = (&mut random, &mut ahead, &mut done);
             let mut work = Jobs { cpu: cpu(), random, ahead, done, scalar: &scalar };
-            work.sign_rsa(&jobs[..count], &mut key);
+            work.sign_rsa(&tickets[..count], &signings[..count], &mut key);
             assert!(done.iter().all(|(_, done)| matches!(done, Done::Signed(_))));
         }
     });

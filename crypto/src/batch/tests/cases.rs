@@ -86,7 +86,7 @@ fn random_cases() {
 
     let keys = keys(seed);
     let random = Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)));
-    let mut batch = Batch::with_random(&keys, LOT as usize, Edgy(Rc::clone(&random)), 1).unwrap();
+    let mut batch = Batch::with_random(&keys, LOT as usize, Edgy(Rc::clone(&random)), Some(1)).unwrap();
     let mut others = Others {
         awslc: AwsLc::new(&keys, 1).unwrap(),
         rustcrypto: RustCrypto::new(&keys, 1, SystemRandom),
@@ -163,11 +163,12 @@ impl Others {
             Kind::Generate(group) => (Job::Generate { group }, Asked::Generate(group)),
             Kind::Agree(group) => {
                 let (private, peer) = (PrivateShare::new(group, scalar(random)), share(group, random));
-                (Job::Agree { private: private.clone(), peer }, Asked::Agree(private, peer))
+                let job = Job::Agree { private: private.clone(), peer: peer.try_clone().unwrap() };
+                (job, Asked::Agree(private, peer))
             }
             Kind::Exchange(group) if one_in(2, random) => {
                 let peer = share(group, random);
-                (Job::Exchange { group, peer }, Asked::ExchangeWith(group, peer))
+                (Job::Exchange { group, peer: peer.try_clone().unwrap() }, Asked::ExchangeWith(group, peer))
             }
             Kind::Exchange(group) => loop {
                 let private = PrivateShare::new(group, scalar(random));
@@ -200,7 +201,7 @@ impl Others {
                     Done::Failed(failure) => Err(*failure),
                     _ => return Err("another answer".into()),
                 };
-                let expected = self.agree(private, *peer);
+                let expected = self.agree(private, peer);
                 // Where scalar and share are both wrong, the libraries do not blame the same.
                 let holds = found == expected[0] && found.as_ref().ok() == expected[1].as_ref().ok();
                 let (group, private, peer) = (private.group(), private.bytes(), peer.bytes());
@@ -209,7 +210,7 @@ impl Others {
                 })
             }
             (Asked::Exchange(theirs), Done::Exchanged { share, secret }) => {
-                let expected = self.agree(theirs, *share);
+                let expected = self.agree(theirs, share);
                 let holds = expected.iter().all(|expected| expected.as_deref() == Ok(secret.bytes()));
                 ensure(holds, || format!("{:?} with {:x?}", theirs.group(), theirs.bytes()))
             }
@@ -217,7 +218,7 @@ impl Others {
                 let mut one = [0; 32];
                 one[31] = 1;
                 let expected =
-                    self.agree(&PrivateShare::new(*group, one), *peer).map(|outcome| outcome.is_ok());
+                    self.agree(&PrivateShare::new(*group, one), peer).map(|outcome| outcome.is_ok());
                 let found = match answer {
                     Done::Exchanged { .. } => true,
                     Done::Failed(Failure::InvalidShare) => false,
@@ -249,8 +250,8 @@ impl Others {
     }
 
     /// By aws-lc and by RustCrypto.
-    fn agree(&mut self, private: &PrivateShare, peer: Share) -> [Result<Vec<u8>, Failure>; 2] {
-        let job = || Job::Agree { private: private.clone(), peer };
+    fn agree(&mut self, private: &PrivateShare, peer: &Share) -> [Result<Vec<u8>, Failure>; 2] {
+        let job = || Job::Agree { private: private.clone(), peer: peer.try_clone().unwrap() };
         [self.awslc.work(&job()), ask(&mut self.rustcrypto, job())].map(|done| match done {
             Done::Agreed { secret } => Ok(secret.bytes().to_vec()),
             Done::Failed(failure) => Err(failure),
@@ -287,16 +288,17 @@ fn publics(private: &PrivateShare) -> [Option<Share>; 2] {
     let (group, bytes) = (private.group(), private.bytes());
     let algorithm = match group {
         Group::X25519 => &aws_lc_rs::agreement::X25519,
-        Group::Secp256r1 => &aws_lc_rs::agreement::ECDH_P256,
+        _ => &aws_lc_rs::agreement::ECDH_P256,
     };
     let awslc = aws_lc_rs::agreement::PrivateKey::from_private_key(algorithm, bytes).ok();
     let awslc = awslc.and_then(|key| Share::new(group, key.compute_public_key().ok()?.as_ref()));
     let rustcrypto = match group {
         Group::X25519 => {
-            let key = x25519_dalek::StaticSecret::from(*bytes);
+            let scalar: [u8; 32] = bytes.try_into().unwrap();
+            let key = x25519_dalek::StaticSecret::from(scalar);
             Share::new(group, x25519_dalek::PublicKey::from(&key).as_bytes())
         }
-        Group::Secp256r1 => p256::SecretKey::from_slice(bytes)
+        _ => p256::SecretKey::from_slice(bytes)
             .ok()
             .and_then(|key| Share::new(group, key.public_key().to_sec1_point(false).as_bytes())),
     };

@@ -61,7 +61,7 @@ pub(super) fn share(group: Group, random: &mut impl Rng) -> Share {
                 if one_in(16, random) { LOW_ORDER[pick(LOW_ORDER.len(), random)] } else { scalar(random) };
             Share::new(group, &u).unwrap()
         }
-        Group::Secp256r1 => {
+        _ => {
             let mut point = if one_in(8, random) { remarkable_point(random) } else { point(random) };
             if one_in(16, random) {
                 spoil(&mut point, random);

@@ -20,11 +20,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 
 use self::stepper::{GIVEN, Leak, RUN, Trace, compare};
-use crate::batch::jobs::{Pools, Work};
+use crate::batch::curves::Pools;
+use crate::batch::jobs::{Signing, Work};
 use crate::batch::lanes::{Cpu, LANES};
-use crate::batch::{Batch, ecdsa};
+use crate::batch::lots::Ticket;
+use crate::batch::{Batch, ecdsa, mlkem, p256 as lanes_p256};
 use crate::{
-    AwsLc, Done, Engine, Group, Hash, Job, KeyId, Message, PrivateShare, Share, SignatureScheme, Token,
+    AwsLc, Done, Engine, Group, Hash, Job, KeyId, Message, PrivateShare, Share, SharePool, SignatureScheme,
+    Token,
 };
 
 /// Secrets under which each operation runs; code that is not optimised takes its time.
@@ -102,7 +105,7 @@ fn scalars(group: Group) -> [[[u8; 32]; LANES]; RUNS] {
     scalars.iter_mut().for_each(|scalars| random.fill_bytes(scalars.as_flattened_mut()));
     let [least, greatest] = match group {
         Group::X25519 => [[0; 32], [0xff; 32]],
-        Group::Secp256r1 => [one(), hex!("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550")],
+        _ => [one(), hex!("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550")],
     };
     scalars[1] = std::array::from_fn(|lane| if lane % 2 == 0 { least } else { greatest });
     scalars
@@ -122,7 +125,7 @@ fn peer(group: Group, lane: usize) -> Share {
     match group {
         _ if lane == 5 => Share::new(group, &vec![0; group.share_len()]).unwrap(),
         Group::X25519 => Share::new(group, &bytes).unwrap(),
-        Group::Secp256r1 => {
+        _ => {
             let public = p256::SecretKey::from_slice(&bytes).expect("a scalar in range").public_key();
             Share::new(group, public.to_sec1_point(false).as_bytes()).unwrap()
         }
@@ -137,7 +140,7 @@ fn name(test: &str) -> String {
 
 /// Asks an engine, whose randomness is `script`, for eight jobs.
 fn ask(script: Vec<u8>, mut job: impl FnMut(usize) -> Job) -> Box<dyn FnOnce()> {
-    let mut batch = Batch::with_random(&[], LANES, Script(script), 1).expect("AVX-512 IFMA");
+    let mut batch = Batch::with_random(&[], LANES, Script(script), Some(1)).expect("AVX-512 IFMA");
     for lane in 0..LANES {
         assert!(batch.submit(Token(lane as u64), job(lane)).is_ok());
     }
@@ -201,6 +204,26 @@ fn p256_exchange() {
     exchange("p256_exchange", Group::Secp256r1);
 }
 
+/// The halves of X25519 and the messages that ML-KEM carries differ; keys of peers, of which one is none, do not.
+#[test]
+fn hybrid_exchange() {
+    let group = Group::X25519MlKem768;
+    assert_same_traces(&name("hybrid_exchange"), String::new, |run, _| {
+        let pool = SharePool::new(LANES);
+        let script = scalars(Group::X25519).map(|scalars| [scalars.concat(), scalars.concat()].concat());
+        ask(script[run].clone(), |lane| {
+            let mut key = [0; _];
+            mlkem::generate(Cpu::detect().expect("AVX-512 IFMA"), &[[lane as u8; 64]], &mut [&mut key]);
+            let mut bytes = mlkem::encapsulation_key(&key).to_vec();
+            if lane == 3 {
+                bytes[..2].fill(0xff);
+            }
+            bytes.extend(peer(Group::X25519, lane).bytes());
+            Job::Exchange { group, peer: pool.share(group, &bytes).unwrap() }
+        })
+    });
+}
+
 /// Keys, randomness and messages differ. The DER of a signature shows how long its numbers are, which is no
 /// secret: those compared have numbers of 32 bytes. Not through the whole engine: aws-lc, which it gives the
 /// keys too, allocates as its randomness has it.
@@ -219,20 +242,49 @@ fn ecdsa_sign() {
             (0..LANES).flat_map(|_| noise(&keys[run], &texts[run], &mut random)).collect()
         });
         let (key, mut script) = (keys[run], Script(noise[run].clone()));
-        let jobs: [_; LANES] = std::array::from_fn(|lane| {
-            let message = Message::new(&[&texts[run]]).unwrap();
-            let scheme = SignatureScheme::EcdsaSecp256r1Sha256;
-            (Token(lane as u64), Job::Sign { key: KeyId(0), scheme, message })
-        });
+        let message = Message::new(&[&texts[run]]).unwrap();
+        let (tickets, signings) = eight(SignatureScheme::EcdsaSecp256r1Sha256, message);
         let (scalar, mut ahead) = (AwsLc::new(&[], 1).unwrap(), Pools::new());
         let mut done = VecDeque::with_capacity(LANES);
         move || {
             let cpu = Cpu::detect().expect("AVX-512 IFMA");
             let (random, ahead, done) = (&mut script, &mut ahead, &mut done);
-            Work { cpu, random, ahead, done, scalar: &scalar }.sign_ecdsa(&jobs, |_| key);
+            Work { cpu, random, ahead, done, scalar: &scalar }.sign_ecdsa(&tickets, &signings, |_| &key);
             assert!(done.iter().all(|(_, done)| matches!(done, Done::Signed(_))));
         }
     });
+}
+
+/// Keys and randomness differ: of nonces made without a message, and of what is signed with them.
+#[test]
+fn ecdsa_sign_ahead() {
+    assert_same_traces(&name("ecdsa_sign_ahead"), String::new, |run, _| {
+        let cpu = Cpu::detect().expect("AVX-512 IFMA");
+        lanes_p256::prepare(cpu);
+        let keys = scalars(Group::Secp256r1)[run];
+        let mut random = ChaCha8Rng::seed_from_u64(5 + run as u64);
+        let mut noise = [[[0; 32]; LANES]; 2];
+        random.fill_bytes(noise.as_flattened_mut().as_flattened_mut());
+        move || {
+            let (mut inverses, mut rs, mut valid) = ([[0; 32]; LANES], [[0; 32]; LANES], [false; LANES]);
+            let [noise, more] = &noise;
+            ecdsa::nonces_ahead(cpu, &keys, [noise, more], &mut inverses, &mut rs, &mut valid);
+            assert_eq!(valid, [true; LANES]);
+            let mut signatures = [[0; 64]; LANES];
+            ecdsa::sign_ahead(cpu, &keys, &inverses, &rs, &[[3; 32]; LANES], &mut signatures, &mut valid);
+            assert_eq!(valid, [true; LANES]);
+        }
+    });
+}
+
+/// Eight jobs of one message.
+pub(in super::super) fn eight(
+    scheme: SignatureScheme,
+    message: Message,
+) -> ([Ticket; LANES], [Signing; LANES]) {
+    let ticket = |lane| Ticket { token: Token(lane as u64), number: lane as u64 };
+    let signing = |_| Signing { key: KeyId(0), scheme, message };
+    (std::array::from_fn(ticket), std::array::from_fn(signing))
 }
 
 /// Randomness under which a signature has two numbers of 32 bytes that need no zero before them in DER.

@@ -6,15 +6,18 @@ use std::os::unix::fs::FileExt;
 
 use rand_core::Rng;
 
-use crate::batch::lanes::Cpu;
-use crate::batch::lanes::SPILLED;
-use crate::batch::{Batch, ecdsa, p256, rsa, x25519};
-use crate::key::Material;
-use crate::test_keys::RSA_4096_PKCS8;
-use crate::{AwsLc, Done, Engine, Group, Job, PrivateKey, PrivateShare, Share, SystemRandom, Token};
+use crate::batch::Batch;
+use crate::batch::curves::MOST;
+use crate::batch::lanes::{Cpu, Depth};
+use crate::batch::mlkem::{self, EncapsulationKey};
+use crate::test_keys::{P256_PKCS8, RSA_4096_PKCS8};
+use crate::{
+    AwsLc, Done, Engine, Group, Job, KeyId, Message, Moment, PrivateKey, PrivateShare, Share, SharePool,
+    SignatureScheme, SystemRandom, Token,
+};
 
 /// Bytes of stack that are looked at.
-const PAINTED: usize = 2 * SPILLED;
+const PAINTED: usize = 2 * Depth::Deep.bytes();
 
 const PAINT: u8 = 0xa5;
 
@@ -40,49 +43,88 @@ fn depth_of(operation: impl FnOnce()) -> usize {
     depth(start)
 }
 
-/// [`SPILLED`] holds all that an operation leaves on the stack, and the frames between it and the engine.
+/// The depth of each kind holds all that a turn of its jobs leaves on the stack.
 #[test]
 fn nothing_is_spilled_below_what_is_wiped() {
-    const JOBS: usize = 32;
-    let cpu = Cpu::detect().expect("AVX-512 IFMA");
-    let secrets = [[7; 32]; JOBS];
-    let (mut shared, mut valid) = ([[0; 32]; JOBS], [false; JOBS]);
-    let mut x25519_publics = [[0; 32]; JOBS];
-    let mut p256_publics = [[0; 65]; JOBS];
-    x25519::generate(cpu, &secrets, &mut x25519_publics);
-    p256::generate(cpu, &secrets, &mut p256_publics);
-    let (x25519_peers, p256_peers) = (x25519_publics, p256_publics);
-    let x25519 =
-        depth_of(|| x25519::exchange(cpu, &secrets, &x25519_peers, &mut x25519_publics, &mut shared));
-    let p256 = depth_of(|| {
-        p256::exchange(cpu, &secrets, &p256_peers, &mut p256_publics, &mut shared, &mut valid);
+    let keys = [&P256_PKCS8, &RSA_4096_PKCS8].map(|text| PrivateKey::from_pem(text).unwrap());
+    let mut batch = Batch::with_random(&keys, MOST, SystemRandom, Some(1)).expect("AVX-512 IFMA");
+    let pool = SharePool::new(MOST);
+    let sign =
+        |key, scheme| Job::Sign { key: KeyId(key), scheme, message: Message::new(&[b"text"]).unwrap() };
+    let ecdsa = || sign(0, SignatureScheme::EcdsaSecp256r1Sha256);
+    for group in [Group::X25519, Group::Secp256r1] {
+        let private = || PrivateShare::new(group, [7; 32]);
+        assert_wiped(&mut batch, &format!("exchange {group:?}"), || Job::Exchange {
+            group,
+            peer: peer(group),
+        });
+        assert_wiped(&mut batch, &format!("generate {group:?}"), || Job::Generate { group });
+        assert_wiped(&mut batch, &format!("agree {group:?}"), || Job::Agree {
+            private: private(),
+            peer: peer(group),
+        });
+    }
+    assert_wiped(&mut batch, "hybrid", || {
+        let share = [&encapsulation_key()[..], peer(Group::X25519).bytes()].concat();
+        let group = Group::X25519MlKem768;
+        Job::Exchange { group, peer: pool.share(group, &share).unwrap() }
     });
-    let mut signatures = [[0; 64]; JOBS];
-    let ecdsa = depth_of(|| {
-        ecdsa::sign_hedged(cpu, &secrets, &secrets, &secrets, &mut signatures, &mut valid);
-    });
+    assert_wiped(&mut batch, "ecdsa", ecdsa);
+    for scheme in [SignatureScheme::RsaPssRsaeSha512, SignatureScheme::RsaPkcs1Sha512] {
+        assert_wiped(&mut batch, &format!("{scheme:?}"), || sign(1, scheme));
+    }
 
-    let Material::Rsa { key, .. } = PrivateKey::from_pem(&RSA_4096_PKCS8).unwrap().material else {
-        panic!("an RSA key")
-    };
-    let mut key = rsa::Key::new(cpu, &key).unwrap();
-    let messages = [[1; rsa::MAX_LEN]; 8];
-    let mut signatures = [[0; rsa::MAX_LEN]; 8];
-    let rsa = depth_of(|| {
-        let random = &mut |place: &mut [u8]| SystemRandom.fill_bytes(place);
-        key.sign(&messages, &mut signatures, &mut valid[..8], random);
-    });
-    println!("x25519 {x25519}, p256 {p256}, ecdsa {ecdsa}, rsa {rsa} bytes of {SPILLED}");
-    for depth in [x25519, p256, ecdsa, rsa] {
-        assert!(depth > 1000, "{depth} bytes are not all that is spilled");
-        assert!(
-            depth < SPILLED - 4096,
-            "{depth} bytes, and those of the frames above, are more than is wiped"
-        );
+    let moment = Moment { monotonic_ns: 1, wall_ns: 1, generation: 1 };
+    batch.keep_nonces();
+    // All that is kept of both, so that there is a pair and a nonce for each job.
+    for _ in 0..MOST {
+        batch.witness(moment);
+        let mut is_made = false;
+        let spilled = depth_of(|| is_made = batch.make_ahead(1));
+        if is_made {
+            assert_holds("ahead", Depth::AHEAD, spilled);
+        }
+    }
+    batch.witness(moment);
+    assert_wiped(&mut batch, "ecdsa ahead", ecdsa);
+    for group in [Group::X25519, Group::Secp256r1] {
+        assert_wiped(&mut batch, &format!("exchange {group:?} ahead"), || Job::Exchange {
+            group,
+            peer: peer(group),
+        });
     }
 }
 
-/// Jobs of a test; two lots and five more.
+/// Does as many jobs as go together.
+fn assert_wiped(batch: &mut Batch, name: &str, job: impl Fn() -> Job) {
+    for number in 0..MOST {
+        assert!(batch.submit(Token(number as u64), job()).is_ok());
+    }
+    let mut wiped = None;
+    let spilled = depth_of(|| wiped = batch.turn());
+    assert_holds(name, wiped.expect("lanes were used"), spilled);
+    while batch.in_flight() > 0 {
+        batch.run();
+        while let Some((_, done)) = batch.completed() {
+            assert!(!matches!(done, Done::Failed(_)), "{name}");
+        }
+    }
+}
+
+fn assert_holds(name: &str, depth: Depth, spilled: usize) {
+    let wiped = depth.bytes();
+    println!("{name}: {spilled} bytes of {wiped}");
+    assert!(spilled > 1000, "{name}: {spilled} bytes are not all that is spilled");
+    assert!(spilled < wiped - 2048, "{name}: {spilled} bytes are more than the {wiped} that are wiped");
+}
+
+fn encapsulation_key() -> EncapsulationKey {
+    let mut key = [0; _];
+    mlkem::generate(Cpu::detect().expect("AVX-512 IFMA"), &[[7; 64]], &mut [&mut key]);
+    *mlkem::encapsulation_key(&key)
+}
+
+/// Jobs of a test: some that fill lanes, and some that come a turn later.
 const JOBS: usize = 21;
 
 /// Secrets are kept as other numbers, so that what is found of them is not here.
@@ -120,33 +162,38 @@ fn places(masked: &HashMap<u64, usize>) -> Vec<String> {
     found
 }
 
-/// The private halves of jobs that were answered are nowhere in memory.
+/// The private halves of jobs that were answered are nowhere in memory; nor are those of jobs that came while
+/// others waited, and went round the end of their queue.
 #[test]
 fn no_private_share_is_left() {
-    for group in [Group::X25519, Group::Secp256r1] {
+    for group in [Group::X25519, Group::Secp256r1, Group::Secp384r1] {
         let (peer, mut batch) = (peer(group), Batch::new(&[], JOBS).expect("AVX-512 IFMA"));
         let mut masked = HashMap::new();
-        submit(&mut batch, group, peer, &mut masked);
+        submit(&mut batch, JOBS, group, &peer, &mut masked);
         paint();
         assert!(!places(&masked).is_empty(), "what is there is found");
-        let mut answers = 0;
+        let (mut answers, mut more) = (0, true);
         while batch.in_flight() > 0 {
             batch.run();
             while let Some((_, done)) = batch.completed() {
                 assert!(matches!(done, Done::Agreed { .. }));
                 answers += 1;
             }
+            if std::mem::take(&mut more) {
+                submit(&mut batch, answers / 2, group, &peer, &mut masked);
+                paint();
+            }
         }
-        assert_eq!(answers, JOBS);
+        assert!(answers > JOBS);
         let found = places(&masked);
         assert!(found.is_empty(), "{group:?}: {found:#?}");
     }
 }
 
-/// Jobs that fill lanes and some that come a turn later; what this leaves on the stack is the caller's to paint over.
+/// What this leaves on the stack is the caller's to paint over.
 #[inline(never)]
-fn submit(batch: &mut Batch, group: Group, peer: Share, masked: &mut HashMap<u64, usize>) {
-    for number in 0..JOBS {
+fn submit(batch: &mut Batch, count: usize, group: Group, peer: &Share, masked: &mut HashMap<u64, usize>) {
+    for number in 0..count {
         let mut secret = [0; 32];
         SystemRandom.fill_bytes(&mut secret);
         secret[0] &= 0x7f;
@@ -156,6 +203,7 @@ fn submit(batch: &mut Batch, group: Group, peer: Share, masked: &mut HashMap<u64
             masked.insert(word.swap_bytes() ^ MASK, number);
         }
         let private = PrivateShare::new(group, secret);
+        let peer = peer.try_clone().unwrap();
         assert!(batch.submit(Token(number as u64), Job::Agree { private, peer }).is_ok());
         std::hint::black_box(&mut secret).fill(0);
     }
