@@ -66,6 +66,7 @@ pub enum Raw {
 }
 
 /// What [`Task::take`] makes of an answer.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation a job")]
 pub enum Taken {
     /// The job is done.
     Done(Done),

@@ -18,6 +18,8 @@ pub(super) struct Block {
     pub(super) instructions: u64,
     /// It is one instruction, which may go elsewhere.
     pub(super) is_branch: bool,
+    /// It is one instruction that is done in one step.
+    pub(super) is_step: bool,
     /// The first instruction that takes a time of its own for each operand, or reads many addresses.
     pub(super) forbidden: Option<u64>,
 }
@@ -44,8 +46,14 @@ impl Block {
         let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
         let mut factory = InstructionInfoFactory::new();
         let mut moved = Moved::default();
-        let mut block =
-            Self { shown: Vec::new(), end: address, instructions: 0, is_branch: false, forbidden: None };
+        let mut block = Self {
+            shown: Vec::new(),
+            end: address,
+            instructions: 0,
+            is_branch: false,
+            is_step: false,
+            forbidden: None,
+        };
         loop {
             let instruction = decoder.decode();
             if instruction.is_invalid() {
@@ -71,6 +79,7 @@ impl Block {
             block.instructions += 1;
             block.end = instruction.next_ip();
             block.is_branch = is_branch;
+            block.is_step = block.instructions == 1 && !instruction.is_string_instruction();
             let is_forbidden = instruction.is_vsib()
                 || matches!(instruction.mnemonic(), Mnemonic::Pext | Mnemonic::Pdep)
                 || is_division(&instruction) && instruction.op0_kind() == OpKind::Memory;

@@ -59,7 +59,8 @@ struct Runs {
     memory: File,
     /// Where the executable begins.
     base: u64,
-    blocks: HashMap<u64, Block>,
+    /// By address, each with the code behind it.
+    blocks: HashMap<u64, (Block, i64)>,
 }
 
 struct Run {
@@ -96,10 +97,13 @@ impl Runs {
                 return Err(Leak::Branch(last - self.base));
             }
             let memory = &self.memory;
-            let block = self.blocks.entry(ip).or_insert_with(|| {
+            let pid = self.runs[0].pid;
+            let (block, behind) = self.blocks.entry(ip).or_insert_with(|| {
                 let mut code = [0; 4096];
                 let len = memory.read_at(&mut code, ip).expect("code is readable");
-                Block::new(ip, &code[..len])
+                let block = Block::new(ip, &code[..len]);
+                let behind = ptrace::read(pid, block.end as ptrace::AddressType).expect("code is readable");
+                (block, behind)
             });
             if let Some(at) = block.forbidden {
                 return Err(Leak::Forbidden(at - self.base));
@@ -115,9 +119,9 @@ impl Runs {
             }
             trace.instructions += block.instructions;
             trace.addresses += block.shown.len() as u64;
-            let marked = self.runs.iter_mut().map(|run| match block.is_branch {
+            let marked = self.runs.iter_mut().map(|run| match block.is_branch || block.is_step {
                 true => run.step(),
-                false => run.go_to(block.end),
+                false => run.go_to(block.end, *behind),
             });
             let marked = marked.filter(|&marked| marked).count();
             match marked {
@@ -164,11 +168,11 @@ impl Run {
         self.wait()
     }
 
-    /// Up to `address`, which the process reaches without a branch; whether there was a mark before.
-    fn go_to(&mut self, address: u64) -> bool {
+    /// Up to `address`, where `code` stands and which the process reaches without a branch; whether there was a mark
+    /// before.
+    fn go_to(&mut self, address: u64, code: i64) -> bool {
         const BREAKPOINT: i64 = 0xcc;
         let place = address as ptrace::AddressType;
-        let code = ptrace::read(self.pid, place).expect("code is readable");
         ptrace::write(self.pid, place, code & !0xff | BREAKPOINT).expect("a tracer writes to code");
         ptrace::cont(self.pid, None).expect("a traced process");
         let marked = self.wait();
