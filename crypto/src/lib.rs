@@ -32,6 +32,7 @@ mod raw;
 mod rustcrypto;
 mod share;
 mod signature;
+mod vacate;
 mod verify;
 
 pub use aead::{
@@ -53,6 +54,7 @@ pub use raw::{Parts, Raw, RawKeys, RsaParts, Taken, Task};
 pub use rustcrypto::RustCrypto;
 pub use share::{PrivateShare, Secret, Share, ShareError, SharePool};
 pub use signature::Signature;
+pub use vacate::pop_done;
 pub use verify::verify;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::vacate::{pop_done, pop_job};
 use crate::{Done, Group, Job, SignatureScheme, Token};
 
 /// Microseconds of work after which a turn takes no further job: a packet loop waits behind it.
@@ -34,7 +35,7 @@ impl Queue {
     pub(crate) fn run(&mut self, mut work: impl FnMut(&mut Job) -> Done) {
         let mut spent = 0;
         while spent < TURN
-            && let Some((token, mut job)) = pop_warm(&mut self.waiting)
+            && let Some((token, mut job)) = pop_job(&mut self.waiting)
         {
             spent += cost(&job);
             self.done.push_back((token, work(&mut job)));
@@ -42,22 +43,12 @@ impl Queue {
     }
 
     pub(crate) fn completed(&mut self) -> Option<(Token, Done)> {
-        pop_warm(&mut self.done)
+        pop_done(&mut self.done)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
         self.waiting.len() + self.done.len()
     }
-}
-
-/// The first of `queue`. One that runs empty begins anew at its start, in memory that is still in the cache,
-/// where it would otherwise walk through all its room.
-pub(crate) fn pop_warm<T>(queue: &mut VecDeque<T>) -> Option<T> {
-    let first = queue.pop_front();
-    if queue.is_empty() {
-        queue.clear();
-    }
-    first
 }
 
 /// Microseconds that a job takes, to the order of magnitude.

@@ -38,6 +38,11 @@ impl Share {
         Some(Self(Form::Short { bytes: place, len: u8::try_from(bytes.len()).ok()? }))
     }
 
+    /// A share of no bytes.
+    pub(crate) const fn none() -> Self {
+        Self(Form::Short { bytes: [0; MAX_SHORT], len: 0 })
+    }
+
     /// The bytes on the wire.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

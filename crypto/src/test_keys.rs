@@ -32,10 +32,8 @@ pub(crate) static ED25519_PKCS8: Text = Text::new(|| openssl("genpkey -algorithm
 pub(crate) static ED25519_PUBLIC: Text = Text::new(|| openssl("pkey -pubout", &ED25519_PKCS8));
 pub(crate) static ED448_PKCS8: Text = Text::new(|| openssl("genpkey -algorithm ED448", b""));
 
-pub(crate) static RSA_1024_PKCS8: Text =
-    Text::new(|| openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024", b""));
-pub(crate) static RSA_2048_PKCS8: Text =
-    Text::new(|| openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048", b""));
+pub(crate) static RSA_1024_PKCS8: Text = Text::new(|| new_rsa(1024));
+pub(crate) static RSA_2048_PKCS8: Text = Text::new(|| new_rsa(2048));
 pub(crate) static RSA_2048_PKCS1: Text = Text::new(|| openssl("pkey -traditional", &RSA_2048_PKCS8));
 pub(crate) static RSA_2048_PUBLIC: Text = Text::new(|| openssl("pkey -pubout", &RSA_2048_PKCS8));
 pub(crate) static RSA_3072_PKCS8: Text = Text::new(|| rsa(RsaKeySize::_3072));
@@ -47,6 +45,11 @@ pub(crate) static RSA_2056_PKCS8: Text =
 pub(crate) static RSA_4104_PKCS8: Text = Text::new(|| {
     openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4104 -pkeyopt rsa_keygen_primes:4", b"")
 });
+
+/// Another one each time.
+pub(crate) fn new_rsa(bits: usize) -> Vec<u8> {
+    openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{bits}"), b"")
+}
 
 /// What `openssl` with `arguments`, which are parted by spaces, makes of `input`.
 fn openssl(arguments: &str, input: &[u8]) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The engines against each other, through the trait alone.
 
+mod wycheproof;
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
@@ -277,7 +279,12 @@ fn a_share_of_the_other_group_is_refused() {
 }
 
 /// Whether `signature` of `text` holds under `key`, as aws-lc and as RustCrypto see it.
-fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
+pub(crate) fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
+    verify_by(key.public_key_der(), scheme, text, signature)
+}
+
+/// Under the key of this subjectPublicKeyInfo.
+fn verify_by(public: &[u8], scheme: SignatureScheme, text: &[u8], signature: &[u8]) -> [bool; 2] {
     let algorithm: &'static dyn VerificationAlgorithm = match scheme {
         SignatureScheme::EcdsaSecp256r1Sha256 => &ECDSA_P256_SHA256_ASN1,
         SignatureScheme::EcdsaSecp384r1Sha384 => &ECDSA_P384_SHA384_ASN1,
@@ -289,7 +296,6 @@ fn verify(key: &PrivateKey, scheme: SignatureScheme, text: &[u8], signature: &[u
         SignatureScheme::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
         SignatureScheme::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
     };
-    let public = key.public_key_der();
     let awslc = aws_lc_rs::signature::UnparsedPublicKey::new(algorithm, public).verify(text, signature);
 
     let rustcrypto = match scheme {

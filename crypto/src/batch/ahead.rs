@@ -53,12 +53,13 @@ impl<C: Curve> Ahead<C> {
         Some(pairs)
     }
 
-    /// Drops what is too old at `now_ns`, or else adds a few pairs of `secrets`, which are asked for.
-    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) {
+    /// Drops what is too old at `now_ns`, and adds a few pairs of `secrets`, which are asked for, if there is room.
+    /// Returns whether there was.
+    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) -> bool {
         let is_old = now_ns.saturating_sub(self.made_ns) >= AGE_NS;
         // Idle turns are many: they ask the system for nothing while all is there.
         if !is_old && self.secrets.len() + LANES > PAIRS {
-            return;
+            return false;
         }
         let process = std::process::id();
         if is_old || self.process != process {
@@ -74,6 +75,7 @@ impl<C: Curve> Ahead<C> {
         C::generate(cpu, &secrets[..LANES], &mut publics);
         self.secrets.extend(secrets[..LANES].iter().map(|secret| Zeroizing::new(*secret)));
         self.publics.extend(publics);
+        true
     }
 }
 
@@ -90,7 +92,8 @@ mod tests {
 
     fn full<C: Curve>(cpu: Cpu) -> Ahead<C> {
         let mut ahead = Ahead::<C>::new();
-        (0..100).for_each(|_| ahead.refill(cpu, 0, random));
+        (0..PAIRS / LANES).for_each(|_| assert!(ahead.refill(cpu, 0, random)));
+        assert!(!ahead.refill(cpu, 0, random));
         assert_eq!((ahead.secrets.len(), ahead.publics.len()), (PAIRS, PAIRS));
         ahead
     }

@@ -50,10 +50,11 @@ impl Pools {
         Self { x25519: Ahead::new(), p256: Ahead::new() }
     }
 
-    /// Makes a few more.
-    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, random: &mut impl CryptoRng) {
-        self.x25519.refill(cpu, now_ns, |count| secrets::<Curve25519>(count, random));
-        self.p256.refill(cpu, now_ns, |count| secrets::<P256>(count, random));
+    /// Makes a few more where some are missing. Returns whether that was so.
+    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, random: &mut impl CryptoRng) -> bool {
+        let has_x25519 = self.x25519.refill(cpu, now_ns, |count| secrets::<Curve25519>(count, random));
+        let has_p256 = self.p256.refill(cpu, now_ns, |count| secrets::<P256>(count, random));
+        has_x25519 || has_p256
     }
 }
 

@@ -19,12 +19,12 @@ use zeroize::Zeroizing;
 
 use super::curves::{Curve, Curve25519, MOST, P256, Pools};
 use super::jobs::{Agreement, Signing, Work};
-use super::lanes::{self, Cpu, LANES};
+use super::lanes::{self, Cpu, Depth, LANES};
 use super::lots::{Lot, Place, Terms, Ticket};
 use super::tuples::Tuples;
 use super::{p256, rsa, worth, x25519};
 use crate::key::Material;
-use crate::queue::pop_warm;
+use crate::vacate::pop_done;
 use crate::{
     AwsLc, Done, Engine, EngineError, Group, Job, KeyId, Moment, PrivateKey, Share, SignatureScheme,
     SystemRandom, Token,
@@ -83,6 +83,20 @@ enum Kind {
     Rsa(usize),
     /// What there are no lanes for.
     Other,
+}
+
+impl Kind {
+    /// How far it spills.
+    const fn depth(self) -> Depth {
+        match self {
+            Self::Exchange(Group::Secp256r1)
+            | Self::Generate(Group::Secp256r1)
+            | Self::Agree(Group::Secp256r1)
+            | Self::Hybrid
+            | Self::Rsa(_) => Depth::Deep,
+            _ => Depth::Shallow,
+        }
+    }
 }
 
 /// Nanoseconds of work after which a turn takes no further job: a packet loop waits behind it.
@@ -155,6 +169,32 @@ impl<R: CryptoRng> Batch<R> {
         })
     }
 
+    /// A turn, in a frame of its own, which [`lanes::wipe`] reaches. Returns how deep lanes spilled, if they were used.
+    #[inline(never)]
+    pub(super) fn turn(&mut self) -> Option<Depth> {
+        self.lots.begin();
+        let (mut spent_ns, mut depth) = (0, None);
+        while spent_ns < TURN_NS
+            && let Some(kind) = self.lots.first()
+        {
+            let (cost_ns, in_lanes) = self.work_off(kind);
+            spent_ns += cost_ns;
+            depth = depth.max(in_lanes.then(|| kind.depth()));
+        }
+        depth
+    }
+
+    /// Key pairs and nonces for later, in a frame as that of [`Batch::turn`]. Returns whether some were made.
+    #[inline(never)]
+    pub(super) fn make_ahead(&mut self, now_ns: u64) -> bool {
+        let Self { cpu, random, keys, ahead, tuples, .. } = self;
+        let has_pairs = ahead.refill(*cpu, now_ns, random);
+        let has_nonces = tuples
+            .as_mut()
+            .is_some_and(|tuples| tuples.refill(*cpu, random, |key| keys.get(key).and_then(Key::scalar)));
+        has_pairs || has_nonces
+    }
+
     /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
     fn work_off(&mut self, kind: Kind) -> (u64, bool) {
         let Self { cpu, scalar, random, keys, lots, done, ahead, tuples, waiting, .. } = self;
@@ -171,17 +211,22 @@ impl<R: CryptoRng> Batch<R> {
                 true => work.exchange_hybrid(tickets, peers),
                 false => work.exchange_hybrid_alone(tickets, peers),
             }),
-            Kind::Ecdsa => serve(ecdsa, |tickets, signings, lanes| {
-                let key = |KeyId(key)| keys.get(usize::from(key)).and_then(Key::scalar).unwrap_or(&[0; 32]);
-                let nonces = tuples.as_mut().and_then(|tuples| tuples.take(signings.iter().map(|of| of.key)));
-                if let Some(nonces) = nonces {
-                    return work.sign_ecdsa_ahead(tickets, signings, key, &nonces);
-                }
-                match lanes {
-                    true => work.sign_ecdsa(tickets, signings, key),
-                    false => work.sign_alone(tickets, signings),
-                }
-            }),
+            Kind::Ecdsa => {
+                let mut have_nonces = false;
+                let (count, (cost_ns, in_lanes)) = serve(ecdsa, |tickets, signings, lanes| {
+                    let key =
+                        |KeyId(key)| keys.get(usize::from(key)).and_then(Key::scalar).unwrap_or(&[0; 32]);
+                    let of_keys = signings.iter().map(|signing| signing.key);
+                    let nonces = tuples.as_mut().and_then(|tuples| tuples.take(of_keys));
+                    have_nonces = nonces.is_some();
+                    match (nonces, lanes) {
+                        (Some(nonces), _) => work.sign_ecdsa_ahead(tickets, signings, key, &nonces),
+                        (None, true) => work.sign_ecdsa(tickets, signings, key),
+                        (None, false) => work.sign_alone(tickets, signings),
+                    }
+                });
+                (count, (cost_ns, in_lanes || have_nonces))
+            }
             Kind::Rsa(index) => match (rsa.get_mut(index), keys.get_mut(index)) {
                 (Some(lot), Some(Key::Rsa(key))) => serve(lot, |tickets, signings, lanes| match lanes {
                     true => work.sign_rsa(tickets, signings, key),
@@ -240,25 +285,14 @@ impl<R: CryptoRng> Engine for Batch<R> {
         if self.waiting == 0 {
             return;
         }
-        self.lots.begin();
-        let (mut spent_ns, mut used_lanes) = (0, false);
-        while spent_ns < TURN_NS
-            && let Some(kind) = self.lots.first()
-        {
-            let (cost_ns, in_lanes) = self.work_off(kind);
-            spent_ns += cost_ns;
-            used_lanes |= in_lanes;
-        }
-        if used_lanes {
-            lanes::wipe(self.cpu);
+        if let Some(depth) = self.turn() {
+            lanes::wipe(self.cpu, depth);
         }
     }
 
     fn work_ahead(&mut self, now_ns: u64) {
-        let Self { cpu, random, keys, ahead, tuples, .. } = self;
-        ahead.refill(*cpu, now_ns, random);
-        if let Some(tuples) = tuples {
-            tuples.refill(*cpu, random, |key| keys.get(key).and_then(Key::scalar));
+        if self.make_ahead(now_ns) {
+            lanes::wipe(self.cpu, Depth::AHEAD);
         }
     }
 
@@ -273,7 +307,7 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
-        pop_warm(&mut self.done)
+        pop_done(&mut self.done)
     }
 
     fn in_flight(&self) -> usize {

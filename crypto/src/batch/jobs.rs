@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::curves::{Curve, MOST, Pools, Secrets, secrets};
 use super::digest::digest;
-use super::lanes::{self, Cpu, LANES};
+use super::lanes::{Cpu, LANES};
 use super::lots::Ticket;
 use super::{ecdsa, emsa, rsa};
 use crate::{
@@ -178,9 +178,10 @@ impl<R: CryptoRng> Work<'_, R> {
         let mut valid = [false; MOST];
         C::agree(self.cpu, &secrets[..count], &peers[..count], &mut shared[..count], &mut valid[..count]);
         for (index, ticket) in tickets.iter().enumerate() {
-            let done = match valid[index] {
-                true => Done::Agreed { secret: Secret::new(shared[index]) },
-                false => Done::Failed(Failure::InvalidShare),
+            let done = match (C::is_secret(&secrets[index]), valid[index]) {
+                (true, true) => Done::Agreed { secret: Secret::new(shared[index]) },
+                (true, false) => Done::Failed(Failure::InvalidShare),
+                (false, _) => Done::Failed(Failure::Internal),
             };
             self.answer(ticket, done);
         }
@@ -215,7 +216,7 @@ impl<R: CryptoRng> Work<'_, R> {
         self.answer_ecdsa(tickets, inputs, &signatures, &valid);
     }
 
-    /// The same with the inverses and r of nonces made ahead, for which the lanes are used however few they are, and wiped.
+    /// The same with the inverses and r of nonces made ahead, for which the lanes are used however few they are.
     pub(super) fn sign_ecdsa_ahead<'k>(
         &mut self,
         tickets: &[Ticket],
@@ -241,7 +242,6 @@ impl<R: CryptoRng> Work<'_, R> {
             &mut signatures[..count],
             &mut valid[..count],
         );
-        lanes::wipe(self.cpu);
         self.answer_ecdsa(tickets, inputs, &signatures, &valid);
     }
 

@@ -32,14 +32,45 @@ impl Cpu {
     }
 }
 
-/// Bytes below the caller's frame that [`wipe`] overwrites: more than any operation spills.
-const SPILLED: usize = 32 << 10;
+/// How far below the caller's frame an operation spills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Depth {
+    /// Curve25519, ECDSA.
+    Shallow,
+    /// Key pairs and agreements on P-256, ML-KEM, RSA.
+    Deep,
+}
+
+impl Depth {
+    /// Of what is made ahead.
+    pub(super) const AHEAD: Self = Self::Deep;
+
+    /// Bytes, more than any turn of such operations uses.
+    pub(super) const fn bytes(self) -> usize {
+        match self {
+            Self::Shallow => 40 << 10,
+            Self::Deep => 64 << 10,
+        }
+    }
+}
 
 /// Overwrites what the lanes left in the vector registers, and on the stack below the caller.
+pub(super) fn wipe(cpu: Cpu, depth: Depth) {
+    match depth {
+        Depth::Shallow => wipe_stack::<{ Depth::Shallow.bytes() }>(),
+        Depth::Deep => wipe_stack::<{ Depth::Deep.bytes() }>(),
+    }
+    wipe_registers(cpu);
+}
+
 #[inline(never)]
-pub(super) fn wipe(cpu: Cpu) {
-    let spilled = [0_u64; SPILLED / 8];
+fn wipe_stack<const BYTES: usize>() {
+    let spilled = [0_u8; BYTES];
     optimization_barrier(&spilled);
+}
+
+#[inline]
+fn wipe_registers(cpu: Cpu) {
     let Cpu(()) = cpu;
     // SAFETY: `cpu` is proof that the registers are there; all of them are declared as overwritten.
     unsafe {

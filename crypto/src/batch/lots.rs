@@ -4,6 +4,9 @@
 //! jobs of a kind. A lot that runs empty begins anew at its start: in the memory that it used last.
 
 use std::collections::VecDeque;
+use std::mem::{MaybeUninit, take};
+
+use zeroize::optimization_barrier;
 
 use super::lanes::LANES;
 use crate::Token;
@@ -100,6 +103,9 @@ impl<I> Lot<I> {
 
     /// Takes out `count` jobs by `work`.
     pub(super) fn work(&mut self, count: usize, work: impl FnOnce(&[Ticket], &mut [I])) {
+        if !self.inputs.as_slices().1.is_empty() {
+            self.straighten();
+        }
         let tickets = self.tickets.make_contiguous().get(..count).unwrap_or_default();
         let inputs = self.inputs.make_contiguous().get_mut(..count).unwrap_or_default();
         work(tickets, inputs);
@@ -111,6 +117,15 @@ impl<I> Lot<I> {
             self.tickets.drain(..count);
             self.inputs.drain(..count);
         }
+    }
+
+    /// Moves inputs that go round the end of their memory to its start, and wipes where they lay.
+    #[cold]
+    fn straighten(&mut self) {
+        let mut inputs = Vec::from(take(&mut self.inputs));
+        inputs.spare_capacity_mut().fill_with(MaybeUninit::zeroed);
+        optimization_barrier(&inputs);
+        self.inputs = inputs.into();
     }
 }
 

@@ -16,8 +16,8 @@
 //! | `inverse` | inversions mod primes, of one number for all lanes |
 //! | `lanes` | eight lanes of AVX-512 IFMA |
 //!
-//! It is written without a branch, an index or an address that depends on a secret; its timing has not been
-//! measured.
+//! No branch, no address and no time depends on a secret: `docs/constant-time.md` says what that means, and how
+//! `tests` hold it.
 #![allow(
     unsafe_code,
     reason = "vectors and arrays meet in `lanes`; entries step into functions with CPU features"

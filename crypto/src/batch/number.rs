@@ -4,6 +4,7 @@
 //! carries are moved up and not masked away: what lies above bit 52 of a limb means nothing.
 
 use core::arch::x86_64::*;
+use core::hint::black_box;
 
 use zeroize::Zeroize;
 
@@ -41,7 +42,8 @@ impl<const B: usize> Number<B> {
         for (index, limb) in number.0.as_flattened_mut().iter_mut().enumerate() {
             let (word, shift) = (52 * index / 64, 52 * index % 64);
             *limb = lanes(words.each_ref().map(|words| {
-                let (low, high) = (words[word], words[word + 1]);
+                // Without the barrier the compiler makes gathers of these.
+                let (low, high) = (black_box(words[word]), words[word + 1]);
                 (low >> shift | high << 1 << (63 - shift)) & MASK
             }));
         }

@@ -1,5 +1,11 @@
 //! The lane rule, and jobs of all kinds together: every answer is checked by another engine.
 
+mod cases;
+mod edges;
+pub(super) mod timing;
+pub(super) mod trace;
+mod wiping;
+
 use std::collections::HashMap;
 
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};

@@ -97,21 +97,21 @@ impl Tuples {
         Some((inverses, rs))
     }
 
-    /// Makes a few for a key that has room, whose scalar `scalar` gives.
+    /// Makes a few for a key that has room, whose scalar `scalar` gives. Returns whether there was one.
     pub(super) fn refill<'k>(
         &mut self,
         cpu: Cpu,
         random: &mut impl CryptoRng,
         scalar: impl Fn(usize) -> Option<&'k [u8; 32]>,
-    ) {
-        let Some(now) = self.now.take() else { return };
+    ) -> bool {
+        let Some(now) = self.now.take() else { return false };
         let count = self.pools.len();
         let has_room = |index: &usize| {
             self.pools.get(*index).is_some_and(|pool| pool.capacity() > 0 && pool.len() + LANES <= TUPLES)
         };
         let mut keys = (self.next..self.next + count).map(|index| index % count);
-        let Some(index) = keys.find(has_room) else { return };
-        let (Some(pool), Some(scalar)) = (self.pools.get_mut(index), scalar(index)) else { return };
+        let Some(index) = keys.find(has_room) else { return false };
+        let (Some(pool), Some(scalar)) = (self.pools.get_mut(index), scalar(index)) else { return false };
         self.next = index + 1;
         let mut keys = Secrets::default();
         keys[..LANES].fill(*scalar);
@@ -125,6 +125,7 @@ impl Tuples {
         let tuples = inverses.iter().zip(rs).zip(valid).filter(|(_, valid)| *valid);
         pool.extend(tuples.map(|((inverse, r), _)| Tuple { inverse: *inverse, r }));
         self.made.get_or_insert(now);
+        true
     }
 }
 

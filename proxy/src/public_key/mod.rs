@@ -15,7 +15,9 @@ mod side;
 
 use std::collections::VecDeque;
 
-use levee_crypto::{Done, Engine, Failure, Group, Job, KeyId, KeyKind, Moment, PrivateKey, RawKeys, Token};
+use levee_crypto::{
+    Done, Engine, Failure, Group, Job, KeyId, KeyKind, Moment, PrivateKey, RawKeys, Token, pop_done,
+};
 
 use cpu::Cpu;
 pub(crate) use devices::{Pair, PublicKeyDevices};
@@ -152,7 +154,7 @@ impl Engine for Shared {
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
-        let next = self.done.pop_front()?;
+        let next = pop_done(&mut self.done)?;
         self.in_flight -= 1;
         Some(next)
     }

@@ -1,5 +1,7 @@
 //! Against aws-lc and the `rsa` crate, with keys that the tests make.
 
+use std::collections::VecDeque;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512};
@@ -10,10 +12,14 @@ use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::*;
+use crate::batch::curves::Pools;
 use crate::batch::emsa::{MAX_SALT_LEN, encode, salt_len};
+use crate::batch::jobs::Work as Jobs;
+use crate::batch::tests::timing::assert_no_leak;
+use crate::batch::tests::trace::{RUNS, assert_same_traces, eight};
 use crate::key::Material;
-use crate::test_keys::{RSA_1024_PKCS8, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8, Text};
-use crate::{PrivateKey, SignatureScheme, verify};
+use crate::test_keys::{RSA_1024_PKCS8, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8, Text, new_rsa};
+use crate::{AwsLc, Done, Message, PrivateKey, SignatureScheme, verify};
 
 const PKCS1: [SignatureScheme; 3] =
     [SignatureScheme::RsaPkcs1Sha256, SignatureScheme::RsaPkcs1Sha384, SignatureScheme::RsaPkcs1Sha512];
@@ -309,4 +315,105 @@ fn encodings_that_do_not_fit() {
         }
     }
     assert!(encode(SignatureScheme::EcdsaSecp256r1Sha256, b"", b"", &mut [0; 256]).is_none());
+}
+
+/// Keys, blinding and salts differ. Of a key only the place is the same: all are read before, without aws-lc,
+/// which allocates as its randomness has it, and one comes to stand where the first was.
+#[test]
+fn no_secret_of_a_few_shows_in_the_trace() {
+    trace("no_secret_of_a_few_shows_in_the_trace", LANES / 2);
+}
+
+#[test]
+fn no_secret_of_many_shows_in_the_trace() {
+    trace("no_secret_of_many_shows_in_the_trace", LANES);
+}
+
+/// Without optimisation a key of 2048 bits takes minutes: there it is one of 1024 in the same code, and blinding, which
+/// is drawn in the same way for few and for many, is drawn before many sign.
+fn trace(test: &str, count: usize) {
+    if cfg!(debug_assertions) {
+        trace_of::<2, 4>(test, count, count == LANES);
+    } else {
+        trace_of::<4, 8>(test, count, false);
+    }
+}
+
+fn trace_of<const H: usize, const N: usize>(test: &str, count: usize, is_blinded: bool) {
+    const END: &str = "-----END PRIVATE KEY-----\n";
+    let len = prime_bits(N) / 8;
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let texts = || (0..RUNS).map(|_| String::from_utf8(new_rsa(8 * len)).unwrap()).collect();
+    assert_same_traces(&format!("{module}::{test}"), texts, move |run, texts| {
+        let expanded = |text| {
+            let key: RsaPrivateKey = rsa::pkcs8::DecodePrivateKey::from_pkcs8_pem(text).unwrap();
+            Expanded::<H, N>::new(cpu(), &key).unwrap()
+        };
+        let mut keys: Vec<_> = texts.split_inclusive(END).map(expanded).collect();
+        let mut first = keys.remove(0);
+        if let Some(other) = run.checked_sub(1) {
+            std::mem::swap(&mut *first, &mut *keys[other]);
+        }
+        let mut key = Key { cpu: cpu(), len, expanded: first };
+        let mut random = ChaCha20Rng::seed_from_u64(7 + run as u64);
+        let (tickets, signings) = eight(PSS[0], Message::new(&[b"text"]).unwrap());
+        let (scalar, mut ahead) = (AwsLc::new(&[], 1).unwrap(), Pools::new());
+        let mut done = VecDeque::with_capacity(LANES);
+        let mut sign = move || {
+            let (random, ahead, done) = (&mut random, &mut ahead, &mut done);
+            let mut work = Jobs { cpu: cpu(), random, ahead, done, scalar: &scalar };
+            work.sign_rsa(&tickets[..count], &signings[..count], &mut key);
+            assert!(done.drain(..).all(|(_, done)| matches!(done, Done::Signed(_))));
+        };
+        if is_blinded {
+            sign();
+        }
+        sign
+    });
+}
+
+/// The halves of the private exponent: any number takes the time of another, zero too. Results are none, and
+/// blinding is drawn anew each time.
+#[test]
+fn no_exponent_shows_in_the_time() {
+    let (oracle, _) = parse(&RSA_2048_PKCS1);
+    let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let messages = [encoded(PKCS1[0], b"text", 256, &mut rng); 4];
+    let mut key = Expanded::<4, 8>::new(cpu(), &oracle).unwrap();
+    let exponents = |bytes: [[u8; 128]; 2]| {
+        // SAFETY: `cpu()` has seen to it that the CPU has the features.
+        unsafe { Number::<4>::read_halves(&bytes[0], &bytes[1]) }
+    };
+    let random = |rng: &mut rand_chacha::ChaCha8Rng| {
+        let mut bytes = [[0; 128]; 2];
+        rng.fill_bytes(bytes.as_flattened_mut());
+        exponents(bytes)
+    };
+    assert_no_leak("RSA-2048 by exponent", exponents([[0; 128]; 2]), random, |exponent| {
+        key.both.private = *exponent;
+        let (mut signatures, mut valid) = ([[0; MAX_LEN]; 4], [true; 4]);
+        key.sign(cpu(), &messages, &mut signatures, &mut valid, &mut |place| rng.fill_bytes(place));
+        assert_eq!(valid, [false; 4]);
+    });
+}
+
+/// A message is no secret, but what the base of a power is shows what its exponent does.
+#[test]
+fn no_message_shows_in_the_time() {
+    let (oracle, _) = parse(&RSA_2048_PKCS1);
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let mut key = Key::new(cpu(), &oracle).unwrap();
+    let fixed = [place(&BigUint::from(2_u32), 256); 4];
+    let random = |rng: &mut rand_chacha::ChaCha8Rng| {
+        let mut messages = [[0; MAX_LEN]; 4];
+        for message in &mut messages {
+            rng.fill_bytes(&mut message[1..256]);
+        }
+        messages
+    };
+    assert_no_leak("RSA-2048 by message", fixed, random, |messages| {
+        let (mut signatures, mut valid) = ([[0; MAX_LEN]; 4], [false; 4]);
+        key.sign(messages, &mut signatures, &mut valid, &mut |place| rng.fill_bytes(place));
+        assert_eq!(valid, [true; 4]);
+    });
 }
