@@ -7,7 +7,7 @@
 use zeroize::Zeroizing;
 
 use super::curves::{Curve, MOST, Secrets};
-use super::lanes::{Cpu, LANES};
+use super::lanes::LANES;
 
 /// Key pairs of a group.
 pub(super) struct Ahead<C: Curve> {
@@ -54,7 +54,7 @@ impl<C: Curve> Ahead<C> {
     }
 
     /// Drops what is too old at `now_ns`, or else adds a few pairs of `secrets`, which are asked for.
-    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) {
+    pub(super) fn refill(&mut self, cpu: C::Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) {
         let is_old = now_ns.saturating_sub(self.made_ns) >= AGE_NS;
         // Idle turns are many: they ask the system for nothing while all is there.
         if !is_old && self.secrets.len() + LANES > PAIRS {
@@ -80,6 +80,7 @@ impl<C: Curve> Ahead<C> {
 #[cfg(test)]
 mod tests {
     use super::super::curves::{Curve25519, P256};
+    use super::super::lanes::Cpu;
     use super::*;
 
     fn random(count: usize) -> Secrets {
@@ -88,14 +89,14 @@ mod tests {
         secrets
     }
 
-    fn full<C: Curve>(cpu: Cpu) -> Ahead<C> {
+    fn full<C: Curve<Cpu = Cpu>>(cpu: Cpu) -> Ahead<C> {
         let mut ahead = Ahead::<C>::new();
         (0..100).for_each(|_| ahead.refill(cpu, 0, random));
         assert_eq!((ahead.secrets.len(), ahead.publics.len()), (PAIRS, PAIRS));
         ahead
     }
 
-    fn each_pair_is_given_once<C: Curve>() {
+    fn each_pair_is_given_once<C: Curve<Cpu = Cpu>>() {
         let cpu = Cpu::detect().expect("AVX-512 IFMA");
         let mut ahead = full::<C>(cpu);
         let mut seen = std::collections::HashSet::new();
