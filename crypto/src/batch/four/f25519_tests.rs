@@ -114,11 +114,11 @@ fn sums_choices_and_zeros() {
                 let chosen = Element::choose(masks, &first, &second);
                 let zeros = array(first.zeros());
                 let (a, b) = (number(a), number(b));
-                for at in 0..LANES {
+                for (at, zero) in zeros.into_iter().enumerate() {
                     assert_eq!(lane(&sum, at), (&a + &b) % p());
                     assert_eq!(lane(&difference, at), (&a + p() - &b) % p());
                     assert_eq!(lane(&chosen, at), if at == 1 || at == 2 { b.clone() } else { a.clone() });
-                    assert_eq!(zeros[at], if a == BigUint::default() { u64::MAX } else { 0 });
+                    assert_eq!(zero, if a == BigUint::default() { u64::MAX } else { 0 });
                 }
             }
         }
