@@ -58,6 +58,12 @@ impl AwsLc {
     pub(crate) fn work(&self, job: &Job) -> Done {
         work(&self.keys, job).unwrap_or_else(Done::Failed)
     }
+
+    /// Does `job` at once, whatever it is.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn work_any(&self, job: &mut Job) -> Done {
+        work_any(&self.keys, job)
+    }
 }
 
 impl Engine for AwsLc {
@@ -71,13 +77,7 @@ impl Engine for AwsLc {
 
     fn run(&mut self) {
         let keys = &self.keys;
-        self.queue.run(|job| {
-            let done = match job {
-                Job::Exchange { group: Group::X25519MlKem768, peer } => exchange_hybrid(peer),
-                job => work(keys, job),
-            };
-            done.unwrap_or_else(Done::Failed)
-        });
+        self.queue.run(|job| work_any(keys, job));
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
@@ -87,6 +87,14 @@ impl Engine for AwsLc {
     fn in_flight(&self) -> usize {
         self.queue.in_flight()
     }
+}
+
+fn work_any(keys: &[Signer], job: &mut Job) -> Done {
+    let done = match job {
+        Job::Exchange { group: Group::X25519MlKem768, peer } => exchange_hybrid(peer),
+        job => work(keys, job),
+    };
+    done.unwrap_or_else(Done::Failed)
 }
 
 fn work(keys: &[Signer], job: &Job) -> Result<Done, Failure> {

@@ -6,7 +6,7 @@
 //!
 //! | trait | implementations |
 //! |---|---|
-//! | [`Engine`] | `Batch`, eight connections in the lanes of AVX-512; [`AwsLc`], the fast scalar one; [`RustCrypto`], portable, and the oracle in tests; with devices, `levee-proxy`'s `public_key`, over [`Task`] |
+//! | [`Engine`] | `Batch`, eight connections in the lanes of AVX-512; `Four`, four in those of AVX2; [`AwsLc`], the fast scalar one; [`RustCrypto`], portable, and the oracle in tests; with devices, `levee-proxy`'s `public_key`, over [`Task`] |
 //! | [`Aead`] | [`SoftwareAead`] here; DPDK cryptodev in `levee-proxy`'s `offload.rs` |
 //!
 //! [`engine`] makes the engine that the configuration names; [`PrivateKey`] reads what it signs with.
@@ -41,7 +41,7 @@ pub use aead::{
 };
 pub use awslc::AwsLc;
 #[cfg(target_arch = "x86_64")]
-pub use batch::Batch;
+pub use batch::{Batch, Four};
 pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{
     Digest, Hash, HmacKey, Label, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12,

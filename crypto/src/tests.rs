@@ -52,6 +52,13 @@ fn engines(seed: u64) -> [Box<dyn Engine>; 3] {
     [Box::new(AwsLc::new(&keys, 8).unwrap()), Box::new(RustCrypto::new(&keys, 8, rng)), Box::new(batch)]
 }
 
+/// These, and the lanes of AVX2.
+fn all_engines(seed: u64) -> impl Iterator<Item = Box<dyn Engine>> {
+    let rng = ChaCha20Rng::seed_from_u64(seed ^ 4);
+    let four = Four::with_random(&keys(), 8, rng, Some(1)).expect("AVX2");
+    engines(seed).into_iter().chain([Box::new(four) as Box<dyn Engine>])
+}
+
 fn ask(engine: &mut dyn Engine, job: Job) -> Done {
     assert!(engine.submit(Token(7), job).is_ok());
     engine.run();
@@ -131,7 +138,7 @@ fn x25519_of_rfc_7748() {
     let alice = hex!("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
     let bob = hex!("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
     let secret = hex!("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
-    for mut engine in engines(1) {
+    for mut engine in all_engines(1) {
         let private = PrivateShare::new(Group::X25519, alice);
         let peer = Share::new(Group::X25519, &bob).unwrap();
         assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
@@ -148,7 +155,7 @@ fn p256_of_rfc_5903() {
         "56fbf3ca366cc23e8157854c13c58d6aac23f046ada30f8353e74f33039872ab"
     );
     let secret = hex!("d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de");
-    for mut engine in engines(1) {
+    for mut engine in all_engines(1) {
         let private = PrivateShare::new(Group::Secp256r1, ours);
         let peer = Share::new(Group::Secp256r1, &theirs).unwrap();
         assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
@@ -173,7 +180,7 @@ fn p384_of_rfc_5903() {
         "11187331c279962d93d604243fd592cb9d0a926f422e47187521287e7156c5c4"
         "d603135569b9e9d09cf5d4a270f59746"
     );
-    for mut engine in engines(1) {
+    for mut engine in all_engines(1) {
         let private = PrivateShare::new(Group::Secp384r1, ours);
         let peer = Share::new(Group::Secp384r1, &theirs).unwrap();
         assert_eq!(agree(&mut *engine, private, &peer).unwrap().bytes(), secret);
@@ -201,7 +208,7 @@ fn a_secret_keeps_its_leading_zeros() {
 }
 
 fn assert_share_refused(group: Group, share: &Share) {
-    for mut engine in engines(2) {
+    for mut engine in all_engines(2) {
         let (private, _) = generate(&mut *engine, group);
         let name = engine.name();
         let bytes = share.bytes();
@@ -348,7 +355,7 @@ fn verify_rsa(public: &[u8], scheme: SignatureScheme, text: &[u8], signature: &[
 fn every_signature_holds_for_both_libraries() {
     let keys = keys();
     let mut rng = ChaCha20Rng::seed_from_u64(5);
-    for mut engine in engines(5) {
+    for mut engine in all_engines(5) {
         for case in 0..20 {
             let mut text = vec![0; case * 8];
             rng.fill_bytes(&mut text);
@@ -389,7 +396,7 @@ fn signatures_are_deterministic_where_the_scheme_is() {
     for engine in [&mut rustcrypto, &mut batch] {
         assert_eq!(first.bytes(), sign(&mut **engine, 5, SignatureScheme::Ed25519, b"text").unwrap().bytes());
     }
-    for mut engine in engines(6) {
+    for mut engine in all_engines(6) {
         for (key, scheme) in [0, 4].into_iter().zip(CURVE_SCHEMES) {
             let mut sign = || sign(&mut *engine, key, scheme, b"text").unwrap().bytes().to_vec();
             assert_ne!(sign(), sign());
@@ -400,7 +407,7 @@ fn signatures_are_deterministic_where_the_scheme_is() {
 #[test]
 fn a_key_signs_only_with_its_own_schemes() {
     let keys = keys();
-    for mut engine in engines(7) {
+    for mut engine in all_engines(7) {
         for scheme in RSA_SCHEMES.into_iter().chain(CURVE_SCHEMES) {
             for key in 0..6 {
                 let outcome = sign(&mut *engine, key, scheme, b"text");
@@ -417,7 +424,7 @@ fn a_key_signs_only_with_its_own_schemes() {
 
 #[test]
 fn a_full_engine_gives_the_job_back() {
-    for mut engine in engines(8) {
+    for mut engine in all_engines(8) {
         for token in 0..8 {
             assert!(engine.submit(Token(token), Job::Generate { group: Group::X25519 }).is_ok());
         }
@@ -439,9 +446,13 @@ fn a_full_engine_gives_the_job_back() {
 
 #[test]
 fn the_engine_of_the_configuration() {
-    for (name, expected) in
-        [("auto", "batch"), ("batch", "batch"), ("awslc", "awslc"), ("rustcrypto", "rustcrypto")]
-    {
+    for (name, expected) in [
+        ("auto", "batch"),
+        ("batch", "batch"),
+        ("batch4", "batch4"),
+        ("awslc", "awslc"),
+        ("rustcrypto", "rustcrypto"),
+    ] {
         let kind = EngineKind::from_name(name).unwrap();
         assert_eq!(kind.name(), name);
         let mut engine = engine(kind, &keys(), 1).unwrap();

@@ -66,7 +66,8 @@ struct Measured {
     hz: u64,
 }
 
-const KINDS: [EngineKind; 3] = [EngineKind::Batch, EngineKind::AwsLc, EngineKind::RustCrypto];
+const KINDS: [EngineKind; 4] =
+    [EngineKind::Batch, EngineKind::Batch4, EngineKind::AwsLc, EngineKind::RustCrypto];
 
 /// The names of the operations, and what they are.
 const OPERATIONS: [(&str, Operation); 14] = [
@@ -135,7 +136,9 @@ fn measure(
     for kind in KINDS {
         match engine(kind, &keys, CAPACITY) {
             Ok(engine) => engines.push(engine),
-            Err(error @ EngineError::NoLanes) => eprintln!("without `{}`: {error}", kind.name()),
+            Err(error @ (EngineError::NoLanes | EngineError::NoFourLanes)) => {
+                eprintln!("without `{}`: {error}", kind.name())
+            }
             Err(error) => return Err(error).into_diagnostic(),
         }
     }

@@ -7,7 +7,7 @@
 use zeroize::Zeroizing;
 
 use super::curves::{Curve, MOST, Secrets};
-use super::lanes::{Cpu, LANES};
+use super::lanes::LANES;
 
 /// Key pairs of a group.
 pub(super) struct Ahead<C: Curve> {
@@ -55,7 +55,12 @@ impl<C: Curve> Ahead<C> {
 
     /// Drops what is too old at `now_ns`, and adds a few pairs of `secrets`, which are asked for, if there is room.
     /// Returns whether there was.
-    pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, secrets: impl FnOnce(usize) -> Secrets) -> bool {
+    pub(super) fn refill(
+        &mut self,
+        cpu: C::Cpu,
+        now_ns: u64,
+        secrets: impl FnOnce(usize) -> Secrets,
+    ) -> bool {
         let is_old = now_ns.saturating_sub(self.made_ns) >= AGE_NS;
         // Idle turns are many: they ask the system for nothing while all is there.
         if !is_old && self.secrets.len() + LANES > PAIRS {
@@ -82,6 +87,7 @@ impl<C: Curve> Ahead<C> {
 #[cfg(test)]
 mod tests {
     use super::super::curves::{Curve25519, P256};
+    use super::super::lanes::Cpu;
     use super::*;
 
     fn random(count: usize) -> Secrets {
@@ -90,7 +96,7 @@ mod tests {
         secrets
     }
 
-    fn full<C: Curve>(cpu: Cpu) -> Ahead<C> {
+    fn full<C: Curve<Cpu = Cpu>>(cpu: Cpu) -> Ahead<C> {
         let mut ahead = Ahead::<C>::new();
         (0..PAIRS / LANES).for_each(|_| assert!(ahead.refill(cpu, 0, random)));
         assert!(!ahead.refill(cpu, 0, random));
@@ -98,7 +104,7 @@ mod tests {
         ahead
     }
 
-    fn each_pair_is_given_once<C: Curve>() {
+    fn each_pair_is_given_once<C: Curve<Cpu = Cpu>>() {
         let cpu = Cpu::detect().expect("AVX-512 IFMA");
         let mut ahead = full::<C>(cpu);
         let mut seen = std::collections::HashSet::new();

@@ -58,8 +58,20 @@ impl Pools {
     }
 }
 
+/// Proof that the CPU has some lanes.
+pub(super) trait Proof: Copy {
+    /// Key pairs made ahead in them.
+    type Pools;
+}
+
+impl Proof for Cpu {
+    type Pools = Pools;
+}
+
 /// A group in lanes.
 pub(super) trait Curve: Sized {
+    /// Proof of its lanes.
+    type Cpu: Proof;
     /// The group.
     const GROUP: Group;
     /// A share that is none: no agreement with it is valid.
@@ -68,7 +80,7 @@ pub(super) trait Curve: Sized {
     type Public: Copy + AsRef<[u8]> + for<'a> TryFrom<&'a [u8]>;
 
     /// Its pairs.
-    fn ahead(pools: &mut Pools) -> &mut Ahead<Self>;
+    fn ahead(pools: &mut <Self::Cpu as Proof>::Pools) -> &mut Ahead<Self>;
     /// Whether `secret` is one.
     fn is_secret(secret: &[u8; 32]) -> bool;
     /// What a peer sent, or what is not valid where it has not the form.
@@ -76,10 +88,10 @@ pub(super) trait Curve: Sized {
         share.of(Self::GROUP).and_then(|bytes| Self::Public::try_from(bytes).ok()).unwrap_or(Self::NONE)
     }
     /// The public shares of `secrets`.
-    fn generate(cpu: Cpu, secrets: &[[u8; 32]], publics: &mut [Self::Public]);
+    fn generate(cpu: Self::Cpu, secrets: &[[u8; 32]], publics: &mut [Self::Public]);
     /// What `secrets` and `peers` agree on, and whether they may.
     fn agree(
-        cpu: Cpu,
+        cpu: Self::Cpu,
         secrets: &[[u8; 32]],
         peers: &[Self::Public],
         shared: &mut [[u8; 32]],
@@ -87,7 +99,7 @@ pub(super) trait Curve: Sized {
     );
     /// Both.
     fn exchange(
-        cpu: Cpu,
+        cpu: Self::Cpu,
         secrets: &[[u8; 32]],
         peers: &[Self::Public],
         publics: &mut [Self::Public],
@@ -100,6 +112,8 @@ pub(super) trait Curve: Sized {
 pub(super) struct Curve25519;
 
 impl Curve for Curve25519 {
+    type Cpu = Cpu;
+
     const GROUP: Group = Group::X25519;
     const NONE: [u8; 32] = [0; 32];
     type Public = [u8; 32];
@@ -143,7 +157,7 @@ impl Curve for Curve25519 {
 
 /// RFC 8446 section 7.4.2: "check whether the computed Diffie-Hellman shared secret is the all-zero value and
 /// abort if so".
-fn validate(shared: &[[u8; 32]], valid: &mut [bool]) {
+pub(super) fn validate(shared: &[[u8; 32]], valid: &mut [bool]) {
     for (shared, valid) in shared.iter().zip(valid) {
         *valid = !bool::from(shared.ct_eq(&[0; 32]));
     }
@@ -157,6 +171,8 @@ const ORDER: [u64; 4] =
 pub(super) struct P256;
 
 impl Curve for P256 {
+    type Cpu = Cpu;
+
     const GROUP: Group = Group::Secp256r1;
     const NONE: [u8; 65] = [0; 65];
     type Public = [u8; 65];

@@ -66,14 +66,14 @@ struct Lots {
     others: Lot<Job>,
 }
 
-struct CurveLots<C: Curve> {
-    exchange: Lot<C::Public>,
-    generate: Lot<()>,
-    agree: Lot<Agreement<C>>,
+pub(super) struct CurveLots<C: Curve> {
+    pub(super) exchange: Lot<C::Public>,
+    pub(super) generate: Lot<()>,
+    pub(super) agree: Lot<Agreement<C>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Exchange(Group),
     Generate(Group),
     Agree(Group),
@@ -100,7 +100,7 @@ impl Kind {
 }
 
 /// Nanoseconds of work after which a turn takes no further job: a packet loop waits behind it.
-const TURN_NS: u64 = 2_000_000;
+pub(super) const TURN_NS: u64 = 2_000_000;
 
 /// Jobs of a curve for which the lanes take less time than aws-lc, by `levee-load engine`.
 const FEWEST: usize = 2;
@@ -385,7 +385,7 @@ impl Lots {
 }
 
 impl<C: Curve> CurveLots<C> {
-    fn new(terms: impl Fn(u64, u64) -> Terms, capacity: usize) -> Self {
+    pub(super) fn new(terms: impl Fn(u64, u64) -> Terms, capacity: usize) -> Self {
         Self {
             exchange: Lot::new(terms(80_000, 60_000), capacity),
             generate: Lot::new(terms(25_000, 15_000), capacity),
@@ -393,13 +393,13 @@ impl<C: Curve> CurveLots<C> {
         }
     }
 
-    const fn begin(&mut self) {
+    pub(super) const fn begin(&mut self) {
         self.exchange.begin();
         self.generate.begin();
         self.agree.begin();
     }
 
-    fn places(&self) -> [(Kind, Option<Place>); 3] {
+    pub(super) fn places(&self) -> [(Kind, Option<Place>); 3] {
         [
             (Kind::Exchange(C::GROUP), self.exchange.place()),
             (Kind::Generate(C::GROUP), self.generate.place()),
@@ -407,21 +407,21 @@ impl<C: Curve> CurveLots<C> {
         ]
     }
 
-    fn exchange(&mut self, work: &mut Work<'_, impl CryptoRng>) -> (usize, (u64, bool)) {
+    pub(super) fn exchange(&mut self, work: &mut Work<'_, impl CryptoRng, C::Cpu>) -> (usize, (u64, bool)) {
         serve(&mut self.exchange, |tickets, peers, lanes| match lanes {
             true => work.exchange::<C>(tickets, peers),
             false => work.exchange_alone::<C>(tickets, peers),
         })
     }
 
-    fn generate(&mut self, work: &mut Work<'_, impl CryptoRng>) -> (usize, (u64, bool)) {
+    pub(super) fn generate(&mut self, work: &mut Work<'_, impl CryptoRng, C::Cpu>) -> (usize, (u64, bool)) {
         serve(&mut self.generate, |tickets, _, lanes| match lanes {
             true => work.generate::<C>(tickets),
             false => work.generate_alone::<C>(tickets),
         })
     }
 
-    fn agree(&mut self, work: &mut Work<'_, impl CryptoRng>) -> (usize, (u64, bool)) {
+    pub(super) fn agree(&mut self, work: &mut Work<'_, impl CryptoRng, C::Cpu>) -> (usize, (u64, bool)) {
         serve(&mut self.agree, |tickets, inputs, lanes| match lanes {
             true => work.agree::<C>(tickets, inputs),
             false => work.agree_alone::<C>(tickets, inputs),
@@ -431,7 +431,10 @@ impl<C: Curve> CurveLots<C> {
 
 /// Takes the next jobs of a lot out by `work`, which is told whether they go into lanes. Returns how many they
 /// were, and with that the cost.
-fn serve<I>(lot: &mut Lot<I>, work: impl FnOnce(&[Ticket], &mut [I], bool)) -> (usize, (u64, bool)) {
+pub(super) fn serve<I>(
+    lot: &mut Lot<I>,
+    work: impl FnOnce(&[Ticket], &mut [I], bool),
+) -> (usize, (u64, bool)) {
     let Terms { fewest, lanes_ns, scalar_ns, .. } = *lot.terms();
     let count = lot.next();
     let lanes = count >= fewest;

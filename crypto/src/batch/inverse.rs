@@ -88,7 +88,7 @@ impl Prime {
     }
 
     /// The inverse of a number below the prime; 0 of 0.
-    fn invert(&self, number: [u64; 4]) -> [u64; 4] {
+    pub(super) fn invert(&self, number: [u64; 4]) -> [u64; 4] {
         let (mut f, mut g) = (self.limbs, signed(number));
         let (mut d, mut e) = ([0; 5], [1, 0, 0, 0, 0]);
         let mut zeta = -1;

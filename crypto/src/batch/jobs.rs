@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rand_core::CryptoRng;
 
-use super::curves::{Curve, MOST, Pools, Secrets, secrets};
+use super::curves::{Curve, MOST, Proof, Secrets, secrets};
 use super::digest::digest;
 use super::lanes::{Cpu, LANES};
 use super::lots::Ticket;
@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// What it takes to work off a lot of at most [`MOST`] jobs of one kind.
-pub(super) struct Work<'a, R> {
-    pub(super) cpu: Cpu,
+pub(super) struct Work<'a, R, P: Proof = Cpu> {
+    pub(super) cpu: P,
     pub(super) random: &'a mut R,
-    pub(super) ahead: &'a mut Pools,
+    pub(super) ahead: &'a mut P::Pools,
     pub(super) done: &'a mut VecDeque<(Token, Done)>,
     pub(super) scalar: &'a AwsLc,
 }
@@ -54,9 +54,9 @@ impl Signing {
     }
 }
 
-impl<R: CryptoRng> Work<'_, R> {
+impl<R: CryptoRng, P: Proof> Work<'_, R, P> {
     /// Exchanges without lanes, with pairs made ahead if there are any.
-    pub(super) fn exchange_alone<C: Curve>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
+    pub(super) fn exchange_alone<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
         for (ticket, peer) in tickets.iter().zip(peers) {
             let peer = Share::new(C::GROUP, peer.as_ref());
             let done = peer.map_or(Done::Failed(Failure::Internal), |peer| self.exchanged_alone::<C>(peer));
@@ -64,7 +64,7 @@ impl<R: CryptoRng> Work<'_, R> {
         }
     }
 
-    pub(super) fn exchanged_alone<C: Curve>(&mut self, peer: Share) -> Done {
+    pub(super) fn exchanged_alone<C: Curve<Cpu = P>>(&mut self, peer: Share) -> Done {
         let Some((private, share)) = self.pair::<C>() else {
             return self.scalar.work(&Job::Exchange { group: C::GROUP, peer });
         };
@@ -75,7 +75,7 @@ impl<R: CryptoRng> Work<'_, R> {
     }
 
     /// Key pairs without lanes: those made ahead if there are any.
-    pub(super) fn generate_alone<C: Curve>(&mut self, tickets: &[Ticket]) {
+    pub(super) fn generate_alone<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket]) {
         for ticket in tickets {
             let done = match self.pair::<C>() {
                 Some((private, share)) => Done::Generated { private, share },
@@ -86,7 +86,7 @@ impl<R: CryptoRng> Work<'_, R> {
     }
 
     /// Agreements without lanes.
-    pub(super) fn agree_alone<C: Curve>(&mut self, tickets: &[Ticket], inputs: &[Agreement<C>]) {
+    pub(super) fn agree_alone<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket], inputs: &[Agreement<C>]) {
         for (ticket, Agreement { private, peer }) in tickets.iter().zip(inputs) {
             let done = Share::new(C::GROUP, peer.as_ref()).map_or(Done::Failed(Failure::Internal), |peer| {
                 self.scalar.work(&Job::Agree { private: private.clone(), peer })
@@ -111,13 +111,13 @@ impl<R: CryptoRng> Work<'_, R> {
         }
     }
 
-    pub(super) fn pair<C: Curve>(&mut self) -> Option<(PrivateShare, Share)> {
+    pub(super) fn pair<C: Curve<Cpu = P>>(&mut self) -> Option<(PrivateShare, Share)> {
         let (secrets, publics) = C::ahead(self.ahead).take(1)?;
         Some((PrivateShare::new(C::GROUP, secrets[0]), Share::new(C::GROUP, publics[0].as_ref())?))
     }
 
     /// Exchanges with `peers`.
-    pub(super) fn exchange<C: Curve>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
+    pub(super) fn exchange<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
         let Exchanged { publics, shared, valid } = self.exchanged::<C>(peers);
         for (index, ticket) in tickets.iter().enumerate() {
             let share = Share::new(C::GROUP, publics[index].as_ref()).filter(|_| valid[index]);
@@ -130,7 +130,7 @@ impl<R: CryptoRng> Work<'_, R> {
     }
 
     /// What pairs of ours and at most [`MOST`] `peers` agree on.
-    pub(super) fn exchanged<C: Curve>(&mut self, peers: &[C::Public]) -> Exchanged<C> {
+    pub(super) fn exchanged<C: Curve<Cpu = P>>(&mut self, peers: &[C::Public]) -> Exchanged<C> {
         let count = peers.len().min(MOST);
         let peers = &peers[..count];
         let mut exchanged = Exchanged::default();
@@ -147,7 +147,7 @@ impl<R: CryptoRng> Work<'_, R> {
     }
 
     /// Key pairs.
-    pub(super) fn generate<C: Curve>(&mut self, tickets: &[Ticket]) {
+    pub(super) fn generate<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket]) {
         let count = tickets.len().min(MOST);
         let (secrets, publics) = C::ahead(self.ahead).take(count).unwrap_or_else(|| {
             let secrets = secrets::<C>(count, self.random);
@@ -166,7 +166,7 @@ impl<R: CryptoRng> Work<'_, R> {
     }
 
     /// Agreements.
-    pub(super) fn agree<C: Curve>(&mut self, tickets: &[Ticket], inputs: &[Agreement<C>]) {
+    pub(super) fn agree<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket], inputs: &[Agreement<C>]) {
         let count = inputs.len().min(MOST);
         let mut secrets = Secrets::default();
         let mut peers = [C::NONE; MOST];
@@ -187,6 +187,12 @@ impl<R: CryptoRng> Work<'_, R> {
         }
     }
 
+    pub(super) fn answer(&mut self, ticket: &Ticket, done: Done) {
+        self.done.push_back((ticket.token, done));
+    }
+}
+
+impl<R: CryptoRng> Work<'_, R> {
     /// Signatures by ECDSA keys, whose scalars `key` gives.
     pub(super) fn sign_ecdsa<'k>(
         &mut self,
@@ -284,10 +290,6 @@ impl<R: CryptoRng> Work<'_, R> {
             let done = signature.map_or_else(|| self.scalar.work(&signing.job()), Done::Signed);
             self.answer(ticket, done);
         }
-    }
-
-    pub(super) fn answer(&mut self, ticket: &Ticket, done: Done) {
-        self.done.push_back((ticket.token, done));
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `hybrid` | X25519 and ML-KEM together |
 //! | `inverse` | inversions mod primes, of one number for all lanes |
 //! | `lanes` | eight lanes of AVX-512 IFMA |
+//! | `four` | the engine of four lanes of AVX2, for CPUs without them: X25519 |
 //!
 //! No branch, no address and no time depends on a secret: `docs/constant-time.md` says what that means, and how
 //! `tests` hold it.
@@ -30,6 +31,7 @@ mod ecdsa;
 pub(crate) mod emsa;
 mod engine;
 mod f25519;
+mod four;
 mod hybrid;
 mod inverse;
 mod jobs;
@@ -53,6 +55,7 @@ mod worth;
 mod x25519;
 
 pub use engine::Batch;
+pub use four::Four;
 pub(crate) use sha256::ShaNi;
 
 #[cfg(test)]

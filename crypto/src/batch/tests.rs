@@ -145,11 +145,9 @@ impl Oracle {
 }
 
 /// Every number of jobs up to more than two lots, of each kind alone and of all kinds mixed.
-#[test]
-fn jobs_of_all_kinds_and_numbers_are_answered() {
+fn answers_jobs_of_all_kinds_and_numbers(batch: &mut dyn Engine) {
     let keys = keys();
     let mut oracle = Oracle(AwsLc::new(&keys, 8).unwrap(), SharePool::new(65));
-    let mut batch = batch(100);
     let mut random = ChaCha20Rng::seed_from_u64(3);
     let kinds = (0..14).map(Some).chain([None]);
     for kind in kinds {
@@ -171,6 +169,19 @@ fn jobs_of_all_kinds_and_numbers_are_answered() {
             assert_eq!(oracle.1.free(), 65);
         }
     }
+}
+
+#[test]
+fn eight_lanes_answer_jobs_of_all_kinds_and_numbers() {
+    answers_jobs_of_all_kinds_and_numbers(&mut batch(100));
+}
+
+#[test]
+fn four_lanes_answer_jobs_of_all_kinds_and_numbers() {
+    let mut four = Four::new(&keys(), 100).expect("AVX2");
+    answers_jobs_of_all_kinds_and_numbers(&mut four);
+    (0..100).for_each(|now| four.work_ahead(now));
+    answers_jobs_of_all_kinds_and_numbers(&mut four);
 }
 
 /// RSA jobs that would leave lanes empty wait for a turn, and no longer, while others wait too.

@@ -229,6 +229,8 @@ pub enum EngineChoice {
     Auto,
     /// Eight connections at a time in the lanes of AVX-512 IFMA.
     Batch,
+    /// X25519 of four connections at a time in the lanes of AVX2, else aws-lc.
+    Batch4,
     /// `aws-lc-rs`.
     AwsLc,
     /// The RustCrypto crates.

@@ -246,6 +246,7 @@ impl Tls {
         let engines = [
             ("auto", EngineChoice::Auto),
             ("batch", EngineChoice::Batch),
+            ("batch4", EngineChoice::Batch4),
             ("awslc", EngineChoice::AwsLc),
             ("rustcrypto", EngineChoice::RustCrypto),
         ];

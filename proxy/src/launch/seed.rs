@@ -152,6 +152,7 @@ fn engine(
     let kind = match config.tls.engine {
         EngineChoice::Auto => EngineKind::Auto,
         EngineChoice::Batch => EngineKind::Batch,
+        EngineChoice::Batch4 => EngineKind::Batch4,
         EngineChoice::AwsLc => EngineKind::AwsLc,
         EngineChoice::RustCrypto => EngineKind::RustCrypto,
     };
