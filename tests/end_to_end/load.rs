@@ -59,18 +59,19 @@ fn two_workers() {
     }
 }
 
-/// Each software engine for public keys and for AEAD, by itself.
+/// Each software engine for public keys and for AEAD, by itself; where there are lanes for it, with nonces made ahead.
 #[test]
 fn engines() {
     for (engine, aead) in [
         ("batch", "software"),
+        ("batch4", "crypto_aesni_gcm0"),
         ("rustcrypto", "crypto_aesni_gcm0"),
         ("awslc", "crypto_aesni_mb0"),
         ("awslc", "crypto_openssl0"),
         ("awslc", "crypto_chacha20_poly13050"),
     ] {
         let site = Site::with(|config| {
-            config.set("tls.engine", engine).set("tls.aead", aead);
+            config.set("tls.engine", engine).set("tls.aead", aead).set("tls.nonces_ahead", engine == "batch");
         });
         for version in [Version::Tls13, Version::Tls12] {
             for kind in levee_tests::KINDS {
