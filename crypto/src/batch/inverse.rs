@@ -99,7 +99,7 @@ impl Prime {
             combine(&mut f, &mut g, &matrix);
         }
         // f is the greatest common divisor, 1 or -1, and d with its sign the inverse, from -2 p to p.
-        self.normalize(&mut d, f[4] >> 63);
+        self.normalize(&mut d, sign(f[4]));
         let inverse = words(&d);
         for number in [&mut f, &mut g, &mut d, &mut e] {
             number.zeroize();
@@ -111,7 +111,7 @@ impl Prime {
     #[inline]
     fn combine(&self, d: &mut Signed, e: &mut Signed, matrix: &Matrix) {
         let &Matrix { u, v, q, r } = matrix;
-        let (d_sign, e_sign) = (d[4] >> 63, e[4] >> 63);
+        let (d_sign, e_sign) = (sign(d[4]), sign(e[4]));
         let mut d_times = (u & d_sign) + (v & e_sign);
         let mut e_times = (q & d_sign) + (r & e_sign);
         let mut d_sum = product(u, d[0]) + product(v, e[0]);
@@ -139,14 +139,14 @@ impl Prime {
         (self.inverse.wrapping_mul(sum).wrapping_add(times.cast_unsigned()) & LOW).cast_signed()
     }
 
-    /// `number`, from -2 p to p, negated where `sign` is all ones, as it is from 0 to p.
-    fn normalize(&self, number: &mut Signed, sign: i64) {
-        let negative = number[4] >> 63;
+    /// `number`, from -2 p to p, negated where `flip` is all ones, as it is from 0 to p.
+    fn normalize(&self, number: &mut Signed, flip: i64) {
+        let negative = sign(number[4]);
         for (limb, p) in number.iter_mut().zip(self.limbs) {
-            *limb = ((*limb + (p & negative)) ^ sign) - sign;
+            *limb = ((*limb + (p & negative)) ^ flip) - flip;
         }
         carry(number);
-        let negative = number[4] >> 63;
+        let negative = sign(number[4]);
         for (limb, p) in number.iter_mut().zip(self.limbs) {
             *limb += p & negative;
         }
@@ -159,7 +159,7 @@ impl Prime {
 fn steps(mut zeta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
     let (mut u, mut v, mut q, mut r) = (8_u64, 0_u64, 0_u64, 8_u64);
     for _ in 0..STEPS {
-        let negative = hidden((zeta >> 63).cast_unsigned());
+        let negative = sign(zeta).cast_unsigned();
         let odd = hidden((g & 1).wrapping_neg());
         g = g.wrapping_add((f ^ negative).wrapping_sub(negative) & odd);
         q = q.wrapping_add((u ^ negative).wrapping_sub(negative) & odd);
@@ -199,6 +199,12 @@ fn hidden(mut mask: u64) -> u64 {
     // SAFETY: no instruction.
     unsafe { asm!("/* {0} */", inout(reg) mask, options(pure, nomem, nostack, preserves_flags)) };
     mask
+}
+
+/// All ones for a negative number.
+#[inline]
+fn sign(number: i64) -> i64 {
+    hidden((number >> 63).cast_unsigned()).cast_signed()
 }
 
 #[inline]
