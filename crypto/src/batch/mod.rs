@@ -17,7 +17,7 @@
 //! | `lanes` | eight lanes of AVX-512 IFMA |
 //! | `four` | the engine of four lanes of AVX2, for CPUs without them: X25519 |
 //!
-//! No branch, no address and no time depends on a secret: `docs/constant-time.md` says what that means, and how
+//! No branch and no address depends on a secret, and no time is seen to: `docs/constant-time.md` says what that means, and how
 //! `tests` hold it.
 #![allow(
     unsafe_code,
