@@ -6,6 +6,7 @@
 
 mod cache;
 mod commands;
+mod crowds;
 mod devices;
 mod failures;
 mod faults;
@@ -17,6 +18,7 @@ mod load;
 mod logs;
 mod privileges;
 mod smuggling;
+mod soak;
 mod tcp;
 mod tools;
 mod transfers;
