@@ -16,7 +16,7 @@ const ROUND: [&[&str]; 8] = [
     &["handshake", "--mode", "abandon", "--rate", "1500"],
     &["handshake", "--mode", "garbage", "--rate", "500"],
     &["handshake", "--mode", "stall", "--connections", "300"],
-    &["handshake", "--mode", "slow", "--interval", "5", "--connections", "50"],
+    &["handshake", "--mode", "slow", "--interval", "1", "--connections", "50"],
     &["/bytes/20000", "--rate", "1500"],
     &["/cached/100000", "--per-request", "--rate", "300", "--version", "1.2"],
     &["/hash", "--upload", "50000", "--rate", "300"],
