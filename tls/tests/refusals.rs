@@ -94,6 +94,9 @@ fn fallback() {
     let mut hello = Hello::tls12();
     hello.suites.push(0x5600);
     refuses_hello(&hello, Error::InappropriateFallback);
+    // Also when it falls below all that there is, and not when it is above.
+    refuses_hello(&Hello { legacy_version: 0x0302, ..hello.clone() }, Error::InappropriateFallback);
+    refuses_hello(&hello.clone().set(43, codes::<1>(&[0x0305])), Error::NoCommonVersion);
     // Without TLS 1.3 there is nothing higher; and the highest version is no fallback.
     let options = Options { versions: vec![Version::Tls12], ..options() };
     Peers12::with(Rig::with(&[&identities().ecdsa], options), hello);
@@ -269,6 +272,30 @@ fn instead_of_finished_in_tls13() {
         [1; 3].iter().flat_map(|_| record(CHANGE_CIPHER_SPEC, &[1])).collect()
     });
     check(Error::BadRecordMac, &|_, _| record(DATA, &[7; 40]));
+}
+
+/// RFC 5246 section 7.3: a TLS 1.2 client says nothing more before the server's flight.
+#[test]
+fn behind_the_hello_of_tls12() {
+    let exchange = message(16, &vector::<1>(&[9; 32]));
+    for n in [1, 4, exchange.len()] {
+        let early = [&Hello::tls12().encode()[..], &exchange[..n]].concat();
+        refuses(Rig::new(), &record(HANDSHAKE, &early), Error::EarlyMessage);
+    }
+}
+
+/// RFC 8446 section 5.1: early data that is skipped may not lie inside the second ClientHello.
+#[test]
+fn early_data_inside_the_second_hello() {
+    let mut rig = Rig::new();
+    let mut server = rig.connection();
+    let first = Hello::tls13(&[]).set(42, vec![]);
+    rig.input(&mut server, &record(HANDSHAKE, &first.encode())).unwrap();
+    rig.output(&mut server);
+    rig.input(&mut server, &record(DATA, &[7; 40])).unwrap();
+    let second = hello13().encode();
+    rig.input(&mut server, &record(HANDSHAKE, &second[..50])).unwrap();
+    assert_eq!(rig.input(&mut server, &record(DATA, &[7; 40])), Err(Error::InterleavedMessage));
 }
 
 /// Wire bytes made of ClientKeyExchange and Finished.
