@@ -38,6 +38,11 @@ impl Hello {
         Self { retry: Some(retry) }
     }
 
+    /// Whether it waits for the one after a HelloRetryRequest.
+    pub(super) const fn is_second(&self) -> bool {
+        self.retry.is_some()
+    }
+
     pub(super) fn change_cipher_spec(mut self) -> Result<Self, Error> {
         let retry = self.retry.as_mut().ok_or(Error::UnexpectedRecord)?;
         retry.change_cipher_specs += 1;
