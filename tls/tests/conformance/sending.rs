@@ -159,7 +159,6 @@ impl<'p, 'r> Sending<'p, 'r> {
                 self.set_length(self.content.len() - 4);
             }
             "claims" => self.set_length(number(value())),
-            "typed" => self.content[0] = names::message(value()),
             "flip" => self.content[number::<usize>(value())] ^= 1,
             "then" => self.content.extend(bytes(value(), &[])),
             "then_finished" => self.content.extend(self.due(20)),
@@ -168,7 +167,6 @@ impl<'p, 'r> Sending<'p, 'r> {
                 self.content.truncate(number(value()));
                 self.updates = false;
             }
-            "without_first" => _ = self.content.drain(..number::<usize>(value())),
             // The record.
             "plain" => self.protected = false,
             "as" => self.kind = number(value()),
