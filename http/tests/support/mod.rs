@@ -1,6 +1,6 @@
 //! What the tests share: a connection that runs scanner, parser, framing and body over arrivals, and
 //! cases from text files.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub(crate) mod cases;
 #[path = "../../../tests/support/corpus.rs"]
