@@ -25,15 +25,19 @@ mod cycles;
 mod deadlines;
 mod generation;
 mod host;
+mod lent;
 mod log;
 mod metrics;
 mod offload;
 mod public_key;
+mod recipe;
 mod report;
 mod route;
 mod session;
 mod slab;
 mod steer;
+#[cfg(test)]
+mod testing;
 mod upstream;
 mod worker;
 
