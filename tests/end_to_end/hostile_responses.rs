@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -66,6 +66,45 @@ fn responses_in_two_segments_are_what_they_are_in_one() {
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     site.finish();
+}
+
+/// A backend speaks on a kept connection while the next request is on its way to it: that is no answer. The
+/// request is kept from the backend by a filter, and the next connection gets it.
+#[test]
+fn what_crosses_a_request_on_its_way_is_no_answer() {
+    let site = Site::new();
+    let (told, ports) = mpsc::channel();
+    let (speak, wait) = mpsc::channel();
+    let first = Mutex::new(Some((told, wait)));
+    let _backend = site.scripted(move |mut stream| {
+        let first = first.lock().unwrap().take();
+        let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        while Backend::read_head(&mut stream).is_some() {
+            let _ = stream.write_all(answer("right").as_bytes());
+            if let Some((told, wait)) = &first {
+                let _ = told.send(stream.peer_addr().unwrap().port());
+                let _ = wait.recv();
+                let _ = stream.write_all(answer("poison").as_bytes());
+            }
+        }
+    });
+    let mut one = Client::connect(&site, Tls::default());
+    assert_eq!(one.get("/scripted/one").unwrap().body, b"right");
+    let port = ports.recv().unwrap();
+    for line in [
+        "add table inet filter",
+        "add chain inet filter input { type filter hook input priority 0; }",
+        &format!("add rule inet filter input tcp sport {port} counter drop"),
+    ] {
+        assert!(site.network().origin().command("nft").args(line.split(' ')).status().unwrap().success());
+    }
+    let mut other = Client::connect(&site, Tls::default());
+    other.request("GET", "/scripted/other", "").unwrap();
+    thread::sleep(Duration::from_millis(100));
+    speak.send(()).unwrap();
+    assert_eq!(other.response(false).unwrap().body, b"right");
+    drop((one, other));
+    assert_eq!(site.finish().counter("upstream_unasked"), 1);
 }
 
 /// Clients at the same time.
