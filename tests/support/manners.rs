@@ -123,7 +123,7 @@ impl Manners {
     }
 
     /// A head and the bytes behind it; `None` when it is not all there.
-    fn head<'b>(self, bytes: &'b [u8]) -> Option<Result<(Request, &'b [u8]), Nonsense>> {
+    fn head(self, bytes: &[u8]) -> Option<Result<(Request, &[u8]), Nonsense>> {
         let mut lines: Vec<String> = Vec::new();
         let mut at = 0;
         loop {
