@@ -189,7 +189,8 @@ impl Hostile {
         let told = String::from_utf8_lossy(&next.body).into_owned();
         let wanted = if self.keeps { "/scripted/again" } else { "another" };
         // Where the first client asked again, that request went over the connection in question.
-        let reused = if self.keeps { self.again(&bytes) } else { told.clone() } == format!("behind {index}");
+        let behind = format!("behind {index}");
+        let reused = if self.keeps { self.again(&bytes) == behind } else { told == behind };
         if next.status != 200 || !(told.starts_with("behind") || told == "first") {
             return Err(format!("the next client gets {} {told:?}, not {wanted}", next.status));
         }
