@@ -11,7 +11,7 @@
 use std::hash::Hasher;
 
 use levee_buf::{Full, Reader, Writer};
-use levee_http::Fields;
+use levee_http::{Fields, same_name};
 use siphasher::sip::SipHasher13;
 
 use crate::reason::Reason;
@@ -117,14 +117,17 @@ fn is_name(name: &[u8]) -> bool {
     name.len() <= usize::from(u8::MAX) && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"')
 }
 
-/// The bytes of a request field in normal form, its lines joined by commas; `None` when it is absent.
+/// The bytes of a request field in normal form, its lines joined by commas; `None` when it is absent, also for
+/// the backend: what the client's Connection names does not reach it, and a response cannot depend on it. What
+/// may be the same name to a backend counts as the same.
 ///
 /// Fields of content negotiation are lists by their grammar: white space outside of their quoted strings is
 /// no difference (RFC 9110 section 12.5). Of other fields nothing is known, and all bytes count.
 fn selected<'a, 'n>(request: &Fields<'a>, name: &'n [u8]) -> Option<impl Iterator<Item = u8> + use<'a, 'n>> {
     let list = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"accept"));
     let comma: &[u8] = if list { b"," } else { b", " };
-    let mut lines = request.all(name).enumerate().peekable();
+    let seen = request.end_to_end().filter(move |(each, _)| same_name(each, name));
+    let mut lines = seen.map(|(_, value)| value).enumerate().peekable();
     lines.peek()?;
     Some(lines.flat_map(move |(at, line)| {
         let comma = if at == 0 { &[] } else { comma };

@@ -1,12 +1,17 @@
-//! The chunked transfer coding, cut anywhere: a cut changes nothing, and what was read is what was sent.
+//! The chunked transfer coding, cut anywhere: a cut changes nothing, and a naive reading finds the same end.
 
 use arbitrary::Unstructured;
 use levee_buf::{Chain as _, Heap, Pieces as _};
 use levee_http::h1::{Body, BodyRead};
 use levee_http::{Length, Rejection};
 
+use crate::http::reference;
+
 /// Bytes of a stream that are worth cutting.
 const LONGEST: usize = 4096;
+
+/// What stands before it, for the naive reading.
+const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// What became of a stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +50,14 @@ pub fn run(input: &[u8]) {
     let bytes: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(read(&bytes), whole, "byte by byte");
     assert!(whole.content.len() <= stream.len());
+    let (ends, refused) = reference::requests(&[HEAD, stream].concat());
+    let (complete, wrong) = match whole.end {
+        End::Complete { left } => (vec![HEAD.len() + stream.len() - left], refused),
+        End::Open => (Vec::new(), false),
+        End::Refused(_) => (Vec::new(), true),
+    };
+    // Behind complete content is something else.
+    assert_eq!((ends.into_iter().take(1).collect::<Vec<_>>(), refused), (complete, wrong), "read naively");
 }
 
 /// Reads a stream whose pieces arrive one after another.

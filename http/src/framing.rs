@@ -3,7 +3,7 @@
 //! The only place that decides either. In the numbered order of RFC 9112 section 6.3, and where that
 //! lets a recipient choose between repair and refusal, it refuses.
 
-use crate::chars::decimal;
+use crate::chars::{decimal, is_token};
 use crate::error::{Reason, Rejection};
 use crate::field::Fields;
 use crate::head::{Length, Method, RequestHead, ResponseHead, Version};
@@ -24,6 +24,9 @@ pub struct RequestFraming {
     pub websocket: bool,
     /// Whether Max-Forwards ended here: an OPTIONS that is answered, not forwarded.
     pub last_hop: bool,
+    /// Whether the request is to be the last on its connection to the backend: it has content that a backend
+    /// might take for the next request.
+    pub alone: bool,
 }
 
 /// What a response's head says about its content and its connection.
@@ -71,6 +74,7 @@ pub fn request(head: &RequestHead<'_>) -> Result<RequestFraming, Rejection> {
         upgrade,
         websocket,
         last_hop: head.method == Method::Options && fields.get(b"max-forwards").and_then(decimal) == Some(0),
+        alone: has_content && !expects_content(head.method),
     })
 }
 
@@ -99,7 +103,9 @@ pub fn response(
     // first empty line after the header fields". A backend that nevertheless declares content where
     // none can be may send it too: its connection is not used again.
     match head.status {
-        101 if !upgrade_asked => return Err(Rejection::from(Reason::SwitchUnasked)),
+        101 if !upgrade_asked || switch(&head.fields).is_none() => {
+            return Err(Rejection::from(Reason::SwitchUnasked));
+        }
         101 => return Ok(ResponseFraming { content_length: None, keep_alive: false, upgrade: true, ..none }),
         100..=199 => {
             return Ok(ResponseFraming {
@@ -138,6 +144,16 @@ pub const fn to_client(length: Length, version: Version) -> (Length, bool) {
         (Length::Chunked | Length::UntilClose, Version::Http10) => (Length::UntilClose, false),
         (Length::None | Length::Exact(_), _) => (length, true),
     }
+}
+
+/// Whether every backend reads the content of such a request.
+///
+/// RFC 9110 section 9.3.1, and the like for HEAD, DELETE and CONNECT: "content received in a GET request has no
+/// generally defined semantics, cannot alter the meaning or target of the request, and might lead some
+/// implementations to reject the request and close the connection because of its potential as a request
+/// smuggling attack".
+const fn expects_content(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put | Method::Patch)
 }
 
 /// What the framing fields say, items 3 to 6 of RFC 9112 section 6.3.
@@ -268,20 +284,32 @@ fn expectation(head: &RequestHead<'_>) -> Result<bool, Reason> {
 ///
 /// RFC 9110 section 7.8: "A server that receives an Upgrade header field in an HTTP/1.0 request MUST
 /// ignore that Upgrade field." and "A sender of Upgrade MUST also send an "Upgrade" connection option".
-/// Other versions of HTTP and TLS are not switched to: behind them a client could send requests that
-/// nobody here has judged.
 fn upgrade(head: &RequestHead<'_>, options: Options) -> (bool, bool) {
     if head.version == Version::Http10 || !options.upgrade {
         return (false, false);
     }
-    let (mut any, mut websocket) = (false, true);
-    for protocol in head.fields.list(b"upgrade") {
-        let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default();
-        if [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"].iter().any(|each| name.eq_ignore_ascii_case(each)) {
-            return (false, false);
+    let websocket = switch(&head.fields);
+    (websocket.is_some(), websocket == Some(true))
+}
+
+/// Whether the protocols that Upgrade names are WebSocket alone; `None` when there is none, or one that is not
+/// switched to.
+///
+/// Other versions of HTTP and TLS are not switched to: behind them a client could send requests that
+/// nobody here has judged. What is no `protocol-name ["/" protocol-version]` could be read as one of them.
+fn switch(fields: &Fields<'_>) -> Option<bool> {
+    let mut websocket = None;
+    for protocol in fields.list(b"upgrade") {
+        let mut parts = protocol.splitn(2, |&byte| byte == b'/');
+        let name = parts.next().unwrap_or_default();
+        let refused = [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"];
+        if refused.iter().any(|each| name.eq_ignore_ascii_case(each))
+            || !is_token(name)
+            || !parts.all(is_token)
+        {
+            return None;
         }
-        any = true;
-        websocket &= protocol.eq_ignore_ascii_case(b"websocket");
+        websocket = Some(websocket.unwrap_or(true) && protocol.eq_ignore_ascii_case(b"websocket"));
     }
-    (any, any && websocket)
+    websocket
 }

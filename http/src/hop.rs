@@ -64,7 +64,8 @@ impl<const N: usize> Names<N> {
 
 /// Whether two names are the same to a backend: in any case, and with `_` for `-`, which CGI and its
 /// heirs cannot tell apart (RFC 3875 section 4.1.18).
-pub(crate) fn same_name(one: &[u8], other: &[u8]) -> bool {
+#[must_use]
+pub fn same_name(one: &[u8], other: &[u8]) -> bool {
     let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     one.len() == other.len() && one.iter().map(fold).eq(other.iter().map(fold))
 }

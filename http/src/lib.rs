@@ -65,4 +65,5 @@ pub use date::{format_http_date, parse_http_date};
 pub use error::{Reason, Rejection};
 pub use field::{FieldTable, Fields, List, MAX_FIELDS};
 pub use head::{Length, Limits, Method, RequestHead, ResponseHead, Version};
+pub use hop::same_name;
 pub use target::{Authority, Form, Target};

@@ -2,7 +2,9 @@
 
 mod support;
 
+use levee_http::{Limits, Method};
 use support::cases::{Case, parse};
+use support::corpus::cases;
 use support::{Side, check_cuts};
 
 /// Piece sizes that are tried beside every single cut.
@@ -61,4 +63,39 @@ fn chunked_content() {
 #[test]
 fn smuggling() {
     check(include_str!("data/smuggling.txt"), true, 90, b"");
+}
+
+/// What runs through the whole proxy is read the same however it is cut here too, and is what a naive reading
+/// finds in it.
+#[test]
+fn requests_of_the_whole_proxy() {
+    let chunked = "POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (file, head) in [
+        (include_str!("../../tests/corpus/http/framing.txt"), ""),
+        (include_str!("../../tests/corpus/http/chunks.txt"), chunked),
+        (include_str!("../../tests/corpus/http/lines.txt"), ""),
+        (include_str!("../../tests/corpus/http/hops.txt"), ""),
+    ] {
+        for case in cases(file) {
+            let stream = [head.as_bytes(), &case.bytes].concat();
+            if stream.len() > 1000 {
+                continue;
+            }
+            let transcript = check_cuts(Side::Requests, Limits::default(), &stream, false, &SIZES);
+            let read = (transcript.ends, transcript.rejection.is_some());
+            assert_eq!(read, support::reference::requests(&stream), "{}, read naively", case.name);
+        }
+    }
+}
+
+#[test]
+fn responses_of_the_whole_proxy() {
+    for case in cases(include_str!("../../tests/corpus/http/responses.txt")) {
+        if case.bytes.len() > 1000 {
+            continue;
+        }
+        let method = if case.is("HEAD") { Method::Head } else { Method::Get };
+        let side = Side::Responses(method, case.is("upgrade"));
+        check_cuts(side, Limits::default(), &case.bytes, case.is("ends"), &SIZES);
+    }
 }

@@ -112,6 +112,8 @@ counters! {
     UpstreamConnectFailed = "upstream_connect_failed",
     /// Connections to backends lost before a response.
     UpstreamLost = "upstream_lost",
+    /// Connections to backends that said something before the request reached them.
+    UpstreamUnasked = "upstream_unasked",
     /// Responses cut off by the backend.
     UpstreamTruncated = "upstream_truncated",
     /// Responses that made no sense.

@@ -216,9 +216,10 @@ pub fn read_response(input: &mut impl BufRead, to_head: bool) -> io::Result<Resp
     } else if field(&head, "transfer-encoding").is_some() {
         read_chunks(input, &mut body)?;
     } else if let Some(length) = field(&head, "content-length") {
-        let length: usize = length.parse().map_err(|_| io::Error::other("Content-Length is no number"))?;
-        body.resize(length, 0);
-        input.read_exact(&mut body)?;
+        let length: u64 = length.parse().map_err(|_| io::Error::other("Content-Length is no number"))?;
+        if input.take(length).read_to_end(&mut body)? as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     } else {
         input.read_to_end(&mut body)?;
     }

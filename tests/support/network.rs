@@ -131,7 +131,7 @@ impl Place {
     /// What the kernel says, within five seconds.
     pub fn connect(&self, address: impl Into<SocketAddr>) -> io::Result<TcpStream> {
         let address = address.into();
-        self.enter(|| TcpStream::connect_timeout(&address, Duration::from_secs(5)))
+        self.within(|| TcpStream::connect_timeout(&address, Duration::from_secs(5)))
     }
 
     /// Listens here.
@@ -141,18 +141,21 @@ impl Place {
     #[must_use]
     pub fn listen(&self, address: impl Into<SocketAddr>) -> TcpListener {
         let address = address.into();
-        self.enter(|| TcpListener::bind(address)).expect("binding a listener")
+        self.within(|| TcpListener::bind(address)).expect("binding a listener")
     }
 
     /// Whether something accepts connections at `address`.
     #[must_use]
     pub fn reaches(&self, address: impl Into<SocketAddr>) -> bool {
         let address = address.into();
-        self.enter(|| TcpStream::connect_timeout(&address, Duration::from_millis(300))).is_ok()
+        self.within(|| TcpStream::connect_timeout(&address, Duration::from_millis(300))).is_ok()
     }
 
     /// Runs `action` in this namespace; sockets it makes belong here for good.
-    fn enter<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+    ///
+    /// # Panics
+    /// Without root, or when the action does.
+    pub fn within<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         let namespace =
             File::open(Path::new("/run/netns").join(&self.namespace)).expect("the namespace is there");
         let enter = move || {

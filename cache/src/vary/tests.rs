@@ -38,6 +38,12 @@ fn requests_match_by_the_named_fields() {
         ("A, B", &["A: 1", "B: 2"], &["B: 2", "A: 1"], true),
         ("A, B", &["A: 1", "B: 2"], &["A: 1"], false),
         ("A, B", &["A: 1"], &["B: 1"], false),
+        // What Connection names, the backend does not see.
+        ("A", &["A: 1", "Connection: A"], &[], true),
+        ("A", &["A: 1", "Connection: a"], &["A: 1"], false),
+        // What CGI takes for the field is not the same as none.
+        ("Accept-Language", &["Accept_Language: fr"], &[], false),
+        ("Accept-Language", &["Accept-Language: fr"], &["Accept_Language: fr"], true),
         ("a,A,,a", &["A: 1"], &["A: 1"], true),
     ] {
         let section = section(vary, stored);

@@ -12,6 +12,7 @@
 use levee_http::{Limits, Method};
 
 use super::Side;
+use super::corpus::unescape;
 
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -76,41 +77,5 @@ fn option(case: &mut Case, word: &str) {
         None if word == "upgrade" => case.side = Side::Responses(Method::Get, true),
         None => case.side = Side::Responses(Method::from_name(word.as_bytes()), false),
         Some(_) => panic!("{word} in {}", case.name),
-    }
-}
-
-/// Appends what `text` stands for.
-pub(crate) fn unescape(mut text: &[u8], into: &mut Vec<u8>) {
-    while let Some((&byte, rest)) = text.split_first() {
-        text = rest;
-        if byte != b'\\' {
-            into.push(byte);
-            continue;
-        }
-        let (&kind, rest) = text.split_first().expect("an escape");
-        text = rest;
-        match kind {
-            b'r' => into.push(b'\r'),
-            b'n' => into.push(b'\n'),
-            b't' => into.push(b'\t'),
-            b's' => into.push(b' '),
-            b'0' => into.push(0),
-            b'\\' => into.push(b'\\'),
-            b'x' => {
-                let (digits, rest) = text.split_at(2);
-                into.push(u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap());
-                text = rest;
-            }
-            b'*' => {
-                let open = text.iter().position(|&byte| byte == b'(').unwrap();
-                let close = text.iter().position(|&byte| byte == b')').unwrap();
-                let times: usize = std::str::from_utf8(&text[..open]).unwrap().parse().unwrap();
-                let mut part = Vec::new();
-                unescape(&text[open + 1..close], &mut part);
-                into.extend(part.repeat(times));
-                text = &text[close + 1..];
-            }
-            _ => panic!("escape {}", char::from(kind)),
-        }
     }
 }

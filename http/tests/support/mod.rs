@@ -1,8 +1,10 @@
 //! What the tests share: a connection that runs scanner, parser, framing and body over arrivals, and
 //! cases from text files.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub(crate) mod cases;
+#[path = "../../../tests/support/corpus.rs"]
+pub(crate) mod corpus;
 pub(crate) mod reference;
 
 use std::fmt::Write;
@@ -218,6 +220,7 @@ pub(crate) fn request_line(head: &RequestHead<'_>) -> Result<(String, Length, bo
         (decided.upgrade, " upgrade"),
         (decided.websocket, " websocket"),
         (decided.last_hop, " last-hop"),
+        (decided.alone, " alone"),
     ] {
         line.push_str(if set { name } else { "" });
     }

@@ -24,6 +24,8 @@ pub(super) enum Letdown {
     Timeout,
     /// An answer that is none.
     Invalid,
+    /// Bytes that came before the request had reached it.
+    Unasked,
 }
 
 impl Letdown {
@@ -33,13 +35,14 @@ impl Letdown {
             Self::Lost => Counter::UpstreamLost,
             Self::Timeout => Counter::UpstreamTimeout,
             Self::Invalid => Counter::UpstreamInvalid,
+            Self::Unasked => Counter::UpstreamUnasked,
         }
     }
 
     /// RFC 9110 sections 15.6.3 and 15.6.5.
     const fn status(self) -> u16 {
         match self {
-            Self::Connect | Self::Lost | Self::Invalid => 502,
+            Self::Connect | Self::Lost | Self::Invalid | Self::Unasked => 502,
             Self::Timeout => 504,
         }
     }
@@ -116,6 +119,7 @@ impl<M: Memory> Sessions<M> {
         let Some(upstream) = self.upstreams.get_mut(upstream) else { return };
         upstream.client = Some(key);
         upstream.reused = true;
+        upstream.asked = 0;
         upstream.scanner = HeadScanner::default();
         self.counters.count(Counter::UpstreamReused);
     }
@@ -135,7 +139,13 @@ impl<M: Memory> Sessions<M> {
             upstream.broken |= reason != levee_tcp::Reason::Finished && !upstream.fin && !ready.fin;
         }
         upstream.fin |= ready.fin || upstream.closed;
+        // Whoever has not yet acknowledged a byte of the request has not said this in answer to it.
+        let unasked = stack.in_flight(upstream.conn) >= upstream.asked;
         match upstream.client {
+            Some(client) if unasked && !upstream.inbound.is_empty() => {
+                self.let_down(client, key, Letdown::Unasked, stack);
+                self.touch(client);
+            }
             Some(client) => {
                 if ready.closed.is_some() {
                     self.on_upstream_closed(key, client, stack);
@@ -172,12 +182,13 @@ impl<M: Memory> Sessions<M> {
     /// The backend failed the client's request: another server is tried if nothing can have happened by
     /// the first try, else the client is told.
     pub(super) fn let_down(&mut self, key: Key, upstream: Key, letdown: Letdown, stack: &mut Stack<M>) {
-        let Some((server, reused)) = self.upstreams.get(upstream).map(|up| (up.server, up.reused)) else {
-            return;
-        };
+        let Some(up) = self.upstreams.get(upstream) else { return };
+        let (server, reused, unsent) = (up.server, up.reused, up.asked == 0);
+        // What was not asked for is no answer, and what makes no sense is one.
+        let silent = letdown == Letdown::Unasked || letdown != Letdown::Invalid && up.inbound.is_empty();
         self.counters.count(letdown.counter());
         // A kept connection may have been closed for its age just when it was used again.
-        if !(reused && letdown == Letdown::Lost) {
+        if !(reused && matches!(letdown, Letdown::Lost | Letdown::Unasked)) {
             self.pools.failed(server, self.now.instant.0);
         }
         self.drop_upstream(upstream, stack);
@@ -188,7 +199,7 @@ impl<M: Memory> Sessions<M> {
             self.cut_off(key, stack);
             return;
         }
-        if exchange.may_retry(letdown == Letdown::Connect) {
+        if silent && exchange.interim == 0 && exchange.may_retry(letdown == Letdown::Connect || unsent) {
             self.counters.count(Counter::UpstreamRetries);
             self.with_request(key, |this, request| this.request_backend(key, request, Some(server), stack));
         } else {

@@ -28,6 +28,8 @@ pub(super) struct Exchange<M: Memory> {
     pub(super) body_bytes: u64,
     pub(super) upgrade: bool,
     pub(super) expect_continue: bool,
+    /// No other request follows on the backend's connection.
+    pub(super) alone: bool,
     /// Whether the client's connection can take another request afterwards.
     pub(super) keep_alive: bool,
     pub(super) retries_left: u32,
@@ -163,13 +165,14 @@ impl<M: Memory> Sessions<M> {
                         self.counters.count(Counter::Thickened);
                     }
                 }
-                Ok(BodyRead::More) => {
-                    if client.peer_done {
-                        self.drop_client(key, stack);
-                        return false;
-                    }
-                    break;
+                Ok(BodyRead::More) if client.peer_done => {
+                    // Answers to the requests before it may still be on their way.
+                    exchange.keep_alive = false;
+                    self.counters.count(Counter::Rejected);
+                    self.answer_error(key, Reason::ContentTruncated.status(), stack);
+                    return false;
                 }
+                Ok(BodyRead::More) => break,
                 Ok(BodyRead::End) => {
                     exchange.body_done = true;
                     if exchange.length == Length::Chunked

@@ -1,6 +1,6 @@
 //! A request's head becomes an action: refuse, redirect, serve from the cache, ask a backend.
 
-use levee_buf::{Chain, Full, Memory, Pieces, Writer};
+use levee_buf::{Chain, Full, MAX_ROOM, Memory, Pieces, Writer};
 use levee_http::framing::{self, RequestFraming};
 use levee_http::h1::{self, Body, HeadScanner, encode};
 use levee_http::{FieldTable, Length, Method, Rejection, RequestHead, Version};
@@ -81,6 +81,7 @@ impl<M: Memory> Sessions<M> {
             body_bytes: 0,
             upgrade: framing.upgrade,
             expect_continue: framing.expect_continue,
+            alone: framing.alone,
             keep_alive: framing.keep_alive && client.requests < limit && !draining,
             retries_left: 0,
             stage: Stage::Answered,
@@ -140,7 +141,7 @@ impl<M: Memory> Sessions<M> {
             client: client.peer.ip(),
             https,
             length: exchange.length,
-            keep_alive: true,
+            keep_alive: !exchange.alone,
             upgrade: exchange.upgrade,
             expect_continue: exchange.expect_continue,
             host: None,
@@ -291,16 +292,34 @@ fn conditions<M: Memory>(
     encode::Conditions { if_none_match: validators.etag, if_modified_since: validators.last_modified }
 }
 
-/// A chain of one segment with what `head` writes, at most `room` bytes; `None` without memory for it.
+/// A chain with what `head` writes, at most `room` bytes; `None` without memory for it.
 pub(super) fn write<M: Memory>(
     memory: &M,
     room: usize,
     head: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
 ) -> Option<M::Chain> {
+    if room > MAX_ROOM {
+        return write_long(memory, head);
+    }
     let mut chain = memory.alloc(room)?;
     let mut out = Writer::new(chain.extend(room)?);
     head(&mut out).ok()?;
     let length = out.len();
     chain.truncate(length);
+    Some(chain)
+}
+
+/// As [`write`], for a head that may be longer than a segment: the longest that was received and what is added
+/// to it, which may be a stored entity tag of that length.
+#[cold]
+fn write_long<M: Memory>(
+    memory: &M,
+    head: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+) -> Option<M::Chain> {
+    let mut room = [0; 3 * MAX_ROOM];
+    let mut out = Writer::new(&mut room);
+    head(&mut out).ok()?;
+    let mut chain = M::Chain::default();
+    memory.push(&mut chain, out.written()).ok()?;
     Some(chain)
 }

@@ -80,7 +80,7 @@ impl<M: Memory> Sessions<M> {
         let (length, persists) = framing::to_client(framing.length, exchange.version);
         exchange.keep_alive &= persists;
         exchange.status = response.status;
-        let keep_alive = exchange.keep_alive;
+        let (keep_alive, alone) = (exchange.keep_alive, exchange.alone);
         let written = self.write_response(
             key,
             response,
@@ -102,7 +102,7 @@ impl<M: Memory> Sessions<M> {
             return;
         }
         let chunked = length == Length::Chunked;
-        let (body, reusable) = (Body::new(framing.length), framing.keep_alive);
+        let (body, reusable) = (Body::new(framing.length), framing.keep_alive && !alone);
         self.set_stage(key, Stage::Relaying { upstream, body, chunked, reusable });
     }
 

@@ -52,7 +52,10 @@ impl<M: Memory> Sessions<M> {
             true if upstream.finishing => Fill::Finished,
             _ => take(&self.memory, &mut upstream.outbound, room),
         };
-        upstream.progress |= matches!(fill, Fill::Data(_));
+        if let Fill::Data(bytes) = &fill {
+            upstream.progress = true;
+            upstream.asked = upstream.asked.saturating_add(bytes.len());
+        }
         if let Some(client) = upstream.client {
             self.touch(client);
         }

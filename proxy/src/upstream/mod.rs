@@ -19,6 +19,8 @@ pub(crate) struct Upstream<M: Memory> {
     pub(crate) connected: bool,
     /// It has carried a request before: the backend may be closing it at this moment.
     pub(crate) reused: bool,
+    /// Bytes of the present request that TCP has taken.
+    pub(crate) asked: usize,
     /// Bytes taken from TCP whose room has not been given back to the backend's window.
     pub(crate) received: usize,
     /// Bytes from the backend, not yet made use of.
@@ -46,6 +48,7 @@ impl<M: Memory> Upstream<M> {
             client: Some(client),
             connected: false,
             reused: false,
+            asked: 0,
             received: 0,
             inbound: M::Chain::default(),
             outbound: M::Chain::default(),
