@@ -224,7 +224,7 @@ fn the_path_takes_smaller_packets() {
         icmp 3 4 1 1500
         count icmp_stale 2
         # A synchronized connection is not given up for ICMP.
-        icmp 3 1 1
+        icmp 3 3 1
         count icmp_stale 3
         < . 1 ack=2001
         ! acked

@@ -245,10 +245,12 @@ fn active_refused_unanswered_unreachable() {
     run("
         connect
         > S 0
-        icmp 3 1 5
+        icmp 3 3 5
         count icmp_stale 1
-        ! nothing
         icmp 3 1 0
+        count icmp_ignored 1
+        ! nothing
+        icmp 3 3 0
         ! closed=unreachable
     ");
     run("

@@ -31,7 +31,8 @@ pub(crate) struct IcmpError {
 pub(crate) enum ErrorKind {
     /// The datagram was larger than the next hop's MTU (RFC 1191).
     TooBig { mtu: u16 },
-    /// Network, host, protocol or port cannot be reached.
+    /// Protocol or port cannot be reached. That a network or host cannot at this time is no reason to give up
+    /// (RFC 9293 section 3.9.2.2, MUST-56).
     Unreachable,
 }
 
@@ -48,7 +49,7 @@ impl Icmp {
         let kind = match (kind, code) {
             (8, 0) => return Ok(Ok(Self::EchoRequest)),
             (3, 4) => ErrorKind::TooBig { mtu },
-            (3, 0..=3) => ErrorKind::Unreachable,
+            (3, 2 | 3) => ErrorKind::Unreachable,
             _ => return Ok(Err(Reason::IcmpIgnored)),
         };
         let quoted = match Ipv4::parse_quoted(reader) {
@@ -86,7 +87,11 @@ mod tests {
         for cut in 0..message.len() {
             assert_eq!(Icmp::parse(&mut Reader::new(&message[..cut])), Err(Reason::IcmpMalformed));
         }
-        message[1] = 1;
+        for soft in [0, 1, 5] {
+            message[1] = soft;
+            assert_eq!(Icmp::parse(&mut Reader::new(&message)), Err(Reason::IcmpIgnored));
+        }
+        message[1] = 3;
         let unreachable = IcmpError { kind: ErrorKind::Unreachable, ..error };
         assert_eq!(Icmp::parse(&mut Reader::new(&message)), Ok(Icmp::Error(unreachable)));
         message[0] = 5;
