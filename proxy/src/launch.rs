@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam::queue::ArrayQueue;
 use levee_dpdk::{Clock, Eal, Pool, Sizes, Usage};
@@ -24,7 +23,8 @@ use crate::offload::Devices;
 use crate::public_key::PublicKeyDevices;
 use crate::report::Report;
 use crate::steer::Steering;
-use crate::worker::{Control, Mate, Time};
+use crate::time::Time;
+use crate::worker::{Control, Mate};
 use ports::{Links, Started};
 use seed::Seed;
 
@@ -44,6 +44,7 @@ pub fn run(config: Config) -> miette::Result<()> {
     let mut links = Links::new(&running.ports);
     plane.watch(|| {
         links.look_at(&running.ports);
+        running.time.follow();
         running.lost_a_worker()
     });
     let outcome = running.stop();
@@ -72,6 +73,7 @@ pub struct Running {
     devices: Option<(Devices, PublicKeyDevices)>,
     pools: Vec<Pool>,
     rights: Rights,
+    time: Time,
 }
 
 /// What [`Running::stop`] found.
@@ -111,9 +113,9 @@ impl Running {
             ports: ports::start(eal, &config, &pools)?,
             pools,
             rights,
+            time: Time::new(Clock::new(eal)),
         };
         let secret = random()?;
-        let time = Time { clock: Clock::new(eal), started_unix_ms: unix_ms() };
         let mut mates = mesh(eal, workers)?;
         let mut gates = Vec::with_capacity(workers);
         for (worker, &cpu) in config.workers.lcores.iter().enumerate().rev() {
@@ -138,7 +140,7 @@ impl Running {
                 public_key,
                 steering: Steering::new(number, ports::rules(ports, workers)),
                 log: told.events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
-                time,
+                time: running.time.clone(),
                 secret,
                 generation: told.generation.clone(),
             };
@@ -418,11 +420,6 @@ fn random() -> miette::Result<[u8; 32]> {
     let mut secret = [0; 32];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret)).into_diagnostic()?;
     Ok(secret)
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod slab;
 mod steer;
 #[cfg(test)]
 mod testing;
+mod time;
 mod upstream;
 mod worker;
 

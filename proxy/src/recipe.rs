@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use levee_buf::Memory;
 use levee_crypto::{Engine, EngineKind, PrivateKey};
-use levee_dpdk::Pool;
 use levee_dpdk::crypto::QueuePair;
+use levee_dpdk::{Clock, Pool};
 use levee_tcp::{InterfaceConfig, Stack};
 use levee_tls::{Server, ServerConfig};
 use miette::{IntoDiagnostic, miette};
@@ -19,7 +19,7 @@ use crate::offload::Offload;
 use crate::public_key::{Device, Pair, Shared};
 use crate::session::{Crypto, KeyLog, Parts, Sessions};
 use crate::steer::Steering;
-use crate::worker::Time;
+use crate::time::Time;
 
 /// What a worker's host is made of. Queue pairs are lent to it.
 pub(crate) struct Recipe {
@@ -46,7 +46,7 @@ impl Recipe {
     pub(crate) fn host(&self) -> miette::Result<Host<Pool>> {
         let config = &self.config;
         let pairs = self.public_key.lend(Pair::reset);
-        let engine = engine(config, &self.keys, self.generation.is_some(), pairs, self.time)?;
+        let engine = engine(config, &self.keys, self.generation.is_some(), pairs, self.time.clock)?;
         let aead = Offload::new(self.crypto.lend(QueuePair::reset), 2 * config.workers.connections);
         let stack = stack(config, self.interfaces.clone(), self.secret, self.memory.clone())?;
         let servers = self.offers.iter().cloned();
@@ -99,7 +99,7 @@ fn engine(
     keys: &[PrivateKey],
     nonces_ahead: bool,
     pairs: Vec<Lent<Pair>>,
-    time: Time,
+    clock: Clock,
 ) -> miette::Result<Box<dyn Engine>> {
     let kind = match config.tls.engine {
         EngineChoice::Auto => EngineKind::Auto,
@@ -117,7 +117,7 @@ fn engine(
         return Ok(cpu);
     }
     let devices = pairs.into_iter().map(|pair| Box::new(pair) as Box<dyn Device>).collect();
-    let clock = Box::new(move || time.clock.now());
+    let clock = Box::new(move || clock.now());
     Ok(Box::new(Shared::new(cpu, devices, keys, capacity, clock)))
 }
 

@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use levee_buf::{Chain as _, Memory as _, Pieces as _};
-use levee_dpdk::{
-    Chain, Clock, Consumer, Frame, MAX_BURST, Pool, Producer, Received, RxQueue, TxOffload, TxQueue,
-};
-use levee_tcp::{Checksums, Instant};
+use levee_dpdk::{Chain, Consumer, Frame, MAX_BURST, Pool, Producer, Received, RxQueue, TxOffload, TxQueue};
+use levee_tcp::Checksums;
 
 use crate::config::OnPanic;
 use crate::cycles::{Cycles, Stage, Watch};
@@ -23,6 +21,7 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::session::Now;
 use crate::steer::{Owner, Steering};
+use crate::time::Time;
 
 /// One lcore with its queues and its host.
 pub(crate) struct Worker {
@@ -97,21 +96,6 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     /// Workers that have no client any more, once they were told to stop.
     pub(crate) done: AtomicUsize,
-}
-
-/// The clock of the loop: nanoseconds since the start, and the wall clock as of the start.
-#[derive(Clone, Copy)]
-pub(crate) struct Time {
-    pub(crate) clock: Clock,
-    /// Milliseconds since 1970 when the clock was zero.
-    pub(crate) started_unix_ms: u64,
-}
-
-impl Time {
-    pub(crate) fn now(&self) -> Now {
-        let nanoseconds = self.clock.now();
-        Now { instant: Instant(nanoseconds), unix_ms: self.started_unix_ms + nanoseconds / 1_000_000 }
-    }
 }
 
 /// A port with more frames than this waiting is full: TCP keeps the rest until it takes them.

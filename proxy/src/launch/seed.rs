@@ -19,7 +19,8 @@ use crate::metrics::Published;
 use crate::public_key::Pair;
 use crate::recipe::Recipe;
 use crate::steer::Steering;
-use crate::worker::{Control, Mate, PortQueues, Progress, Time, Worker};
+use crate::time::Time;
+use crate::worker::{Control, Mate, PortQueues, Progress, Worker};
 
 /// What one worker grows from.
 pub(super) struct Seed {
@@ -72,7 +73,7 @@ impl Seed {
             queues: self.queues,
             mates,
             steering: recipe.steering.clone(),
-            time: recipe.time,
+            time: recipe.time.clone(),
             control,
             published,
             cycles: Cycles::new(config.diagnostics.cycles.then_some(recipe.time.clock)),
