@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn session(&mut self, key: &AeadKey) -> SessionId {
-        Aead::<Heap>::open_session(&mut self.aead, key, Purpose::Traffic).unwrap()
+        Aead::<Heap>::open_session(&mut self.aead, key).unwrap()
     }
 
     fn run(&mut self, operation: Operation<HeapChain>) -> Finished<HeapChain> {
@@ -331,7 +331,7 @@ fn a_closed_session_stays_closed() {
     let old = bench.session(&key);
     let other = bench.session(&key);
     assert_eq!(bench.aead.sessions(), 2);
-    assert_eq!(Aead::<Heap>::open_session(&mut bench.aead, &key, Purpose::Handshake), None, "table full");
+    assert_eq!(Aead::<Heap>::open_session(&mut bench.aead, &key), None, "table full");
 
     Aead::<Heap>::close_session(&mut bench.aead, old);
     assert!(!seal(&mut bench, old));
@@ -353,14 +353,14 @@ fn an_id_does_not_come_back_soon() {
         let key = AeadKey::new(Algorithm::Aes128Gcm, &[1; 16]).unwrap();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
-            let session = Aead::<Heap>::open_session(&mut aead, &key, Purpose::Traffic).unwrap();
+            let session = Aead::<Heap>::open_session(&mut aead, &key).unwrap();
             assert!(seen.insert(session));
             Aead::<Heap>::close_session(&mut aead, session);
         }
     }
     let mut none = SoftwareAead::new(0);
     let key = AeadKey::new(Algorithm::Aes128Gcm, &[1; 16]).unwrap();
-    assert_eq!(Aead::<Heap>::open_session(&mut none, &key, Purpose::Traffic), None);
+    assert_eq!(Aead::<Heap>::open_session(&mut none, &key), None);
     Aead::<Heap>::close_session(&mut none, SessionId(0));
 }
 

@@ -24,7 +24,7 @@ pub(super) trait Compression {
     /// A block.
     type Block: Copy + AsRef<[u8]> + AsMut<[u8]>;
     /// A few blocks.
-    type Short: Copy + AsMut<[u8]>;
+    type Short: Copy + AsRef<[u8]> + AsMut<[u8]>;
 
     /// The whole blocks of `bytes`, and the rest.
     fn blocks(bytes: &[u8]) -> (&[Self::Block], &[u8]);

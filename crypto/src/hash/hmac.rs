@@ -41,7 +41,7 @@ impl HmacKey {
     /// The code of the concatenation of `parts`.
     #[must_use]
     pub fn code(&self, parts: &[&[u8]]) -> SecretDigest {
-        self.code_of(parts, &[])
+        self.code_over(&[parts])
     }
 
     /// HKDF-Expand (RFC 5869 section 2.3) to `out.len()` bytes, with the concatenation of the parts of `info`.
@@ -54,7 +54,7 @@ impl HmacKey {
         let mut block: Option<SecretDigest> = None;
         for (counter, chunk) in (1..=u8::MAX).zip(out.chunks_mut(self.hash().len())) {
             let (before, counter): (&[u8], &[u8]) = (block.as_deref().unwrap_or_default(), &[counter]);
-            let next = self.code_over([&before].into_iter().chain(info).chain([&counter]));
+            let next = self.code_over(&[&[before], info, &[counter]]);
             chunk.copy_from_slice(&next[..chunk.len()]);
             block = Some(next);
         }
@@ -87,11 +87,7 @@ impl HmacKey {
         }
     }
 
-    fn code_of(&self, parts: &[&[u8]], more: &[&[u8]]) -> SecretDigest {
-        self.code_over(parts.iter().chain(more))
-    }
-
-    fn code_over<'a>(&self, parts: impl Iterator<Item = &'a &'a [u8]> + Clone) -> SecretDigest {
+    fn code_over(&self, parts: Parts<'_>) -> SecretDigest {
         match &self.0 {
             Either::Sha256(key) => key.code(parts),
             Either::Sha384(key) => key.code(parts),
@@ -100,6 +96,9 @@ impl HmacKey {
 }
 
 impl ZeroizeOnDrop for HmacKey {}
+
+/// The pieces of a message, and of those the pieces.
+type Parts<'a> = &'a [&'a [&'a [u8]]];
 
 /// A key for one of the hashes; wiped when dropped.
 struct Keyed<C: Compression> {
@@ -126,7 +125,7 @@ impl<C: Compression> Keyed<C> {
         this
     }
 
-    fn code<'a>(&self, parts: impl Iterator<Item = &'a &'a [u8]> + Clone) -> SecretDigest {
+    fn code(&self, parts: Parts<'_>) -> SecretDigest {
         let mut inner = self.inner(parts);
         let mut block = Self::outer_block(&inner);
         let mut outer = self.outer;
@@ -139,25 +138,80 @@ impl<C: Compression> Keyed<C> {
     }
 
     /// The inner hash behind the last block.
-    fn inner<'a>(&self, parts: impl Iterator<Item = &'a &'a [u8]> + Clone) -> C::State {
-        let before = block_len::<C>() as u64;
-        let length: usize = parts.clone().map(|part| part.len()).sum();
-        let mut message = C::SHORT;
-        if length + least_padding::<C>() > message.as_mut().len() {
-            let mut stream = Stream::<C>::new(self.inner, before);
-            parts.for_each(|part| stream.update(part));
+    fn inner(&self, parts: Parts<'_>) -> C::State {
+        let mut inner = self.inner;
+        let Some((mut message, used)) = Self::short(parts) else {
+            let mut stream = Stream::<C>::new(inner, block_len::<C>() as u64);
+            parts.iter().copied().flatten().for_each(|part| stream.update(part));
             return stream.end();
+        };
+        C::compress(&mut inner, C::blocks(&message.as_ref()[..used]).0);
+        wipe(&mut message, C::SHORT);
+        inner
+    }
+
+    /// A message for the inner hash behind the block of the key, padded, and the bytes of its blocks; `None` when it
+    /// is not short.
+    fn short(parts: Parts<'_>) -> Option<(C::Short, usize)> {
+        let length: usize = parts.iter().copied().flatten().map(|part| part.len()).sum();
+        let mut message = C::SHORT;
+        if length + least_padding::<C>() > message.as_ref().len() {
+            return None;
         }
         let mut at = 0;
-        for part in parts {
+        for part in parts.iter().copied().flatten() {
             put(&mut message.as_mut()[at..], part);
             at += part.len();
         }
-        let mut inner = self.inner;
-        let (blocks, _) = C::blocks(pad::<C>(message.as_mut(), length, before + length as u64));
-        C::compress(&mut inner, blocks);
+        let used = pad::<C>(message.as_mut(), length, (block_len::<C>() + length) as u64).len();
+        Some((message, used))
+    }
+
+    /// The codes of two messages.
+    fn codes(
+        &self,
+        first: Parts<'_>,
+        second: Parts<'_>,
+    ) -> [SecretDigest; 2] {
+        let messages = (Self::short(first), Self::short(second));
+        let (Some((mut message, used)), Some((mut other_message, other_used))) = messages else {
+            return [self.code(first), self.code(second)];
+        };
+        let (mut state, mut other_state) = (self.inner, self.inner);
+        let (blocks, _) = C::blocks(&message.as_ref()[..used]);
+        let (other_blocks, _) = C::blocks(&other_message.as_ref()[..other_used]);
+        for (block, other) in blocks.iter().zip(other_blocks) {
+            C::compress_both([&mut state, &mut other_state], [block, other]);
+        }
+        let both = blocks.len().min(other_blocks.len());
+        C::compress(&mut state, &blocks[both..]);
+        C::compress(&mut other_state, &other_blocks[both..]);
+        let (mut block, mut other_block) = (Self::outer_block(&state), Self::outer_block(&other_state));
+        (state, other_state) = (self.outer, self.outer);
+        C::compress_both([&mut state, &mut other_state], [&block, &other_block]);
+        let codes = [&state, &other_state].map(|state| SecretDigest(Digest::of::<C>(state)));
         wipe(&mut message, C::SHORT);
-        inner
+        wipe(&mut other_message, C::SHORT);
+        wipe(&mut block, C::BLANK);
+        wipe(&mut other_block, C::BLANK);
+        wipe(&mut state, C::INITIAL);
+        wipe(&mut other_state, C::INITIAL);
+        codes
+    }
+
+    fn prf(&self, label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
+        // RFC 5246 section 5: A(0) = label | seed, A(i) = HMAC_hash(secret, A(i-1)).
+        let mut chain = self.code(&[&[label], seed]);
+        let mut chunks = out.chunks_mut(C::HASH.len()).peekable();
+        while let Some(chunk) = chunks.next() {
+            let block;
+            if chunks.peek().is_some() {
+                [block, chain] = self.codes(&[&[&chain, label], seed], &[&[&chain]]);
+            } else {
+                block = self.code(&[&[&chain, label], seed]);
+            }
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
     }
 
     fn expand_label(&self, label: &Label, context: &[u8], out: &mut [u8]) {
@@ -288,14 +342,8 @@ pub fn hkdf_expand(hash: Hash, prk: &[u8], info: &[&[u8]], out: &mut [u8]) {
 /// The PRF of TLS 1.2 (RFC 5246 section 5) to `out.len()` bytes; `seed` is the concatenation of its
 /// parts.
 pub fn prf_tls12(key: &HmacKey, label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
-    // RFC 5246 section 5: A(0) = label | seed, A(i) = HMAC_hash(secret, A(i-1)).
-    let mut chain = key.code_of(&[label], seed);
-    let mut chunks = out.chunks_mut(key.hash().len()).peekable();
-    while let Some(chunk) = chunks.next() {
-        let block = key.code_of(&[&chain, label], seed);
-        chunk.copy_from_slice(&block[..chunk.len()]);
-        if chunks.peek().is_some() {
-            chain = key.code(&[&chain]);
-        }
+    match &key.0 {
+        Either::Sha256(key) => key.prf(label, seed, out),
+        Either::Sha384(key) => key.prf(label, seed, out),
     }
 }

@@ -4,7 +4,7 @@
 //! ServerHelloDone, the second change_cipher_spec and Finished, each in one segment.
 
 use levee_buf::{Memory, Pieces, Reader, Writer};
-use levee_crypto::{Job, Message as Signed, PrivateShare, Purpose, Secret, Share, Signature, TAG_LEN};
+use levee_crypto::{Job, Message as Signed, PrivateShare, Secret, Share, Signature, TAG_LEN};
 
 use super::hello::secure_renegotiation;
 use super::tls13::certificate;
@@ -204,8 +204,7 @@ impl ChangeCipher {
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
         let Self { common, master, client, server } = self;
-        let keys = Protection::install(&client, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
-        cx.incoming.protect(keys, cx.out.aead);
+        cx.incoming.protect(Protection::handshake(client, Version::Tls12), cx.out.aead);
         Ok(State::Finished12(Finished { common, master, server }))
     }
 }
@@ -233,8 +232,7 @@ impl Finished {
         transcript.add(message.bytes);
         let verify_data = prf.server_finished(&transcript.digest());
 
-        let keys = Protection::install(&server, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
-        cx.outgoing.protect(keys, cx.out.aead);
+        cx.outgoing.protect(Protection::handshake(server, Version::Tls12), cx.out.aead);
         let prefix = cx.outgoing.prefix();
         let room = HEADER + 1 + prefix + FINISHED + TAG_LEN;
         let mut flight = cx.out.memory.alloc(room).ok_or(Error::MemoryExhausted)?;

@@ -5,14 +5,14 @@
 //! key exchange is done, its last when the signature is.
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_crypto::{Digest, Group, Job, Message as Signed, Purpose, Secret, Share, Signature, TAG_LEN};
+use levee_crypto::{Digest, Group, Job, Message as Signed, Secret, Share, Signature, TAG_LEN};
 
 use super::hello::{Hello, MAX_CHANGE_CIPHER_SPECS, Retry};
 use super::{Context, Established, Message, State, Traffic};
 use crate::codec::append;
 use crate::config::{Certificate, MAX_CERTIFICATE_MESSAGE};
 use crate::error::Error;
-use crate::keys::{HandshakeSecret, Keys, MasterSecret, TrafficSecret};
+use crate::keys::{HandshakeSecret, MasterSecret, TrafficSecret};
 use crate::messages::SessionId;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_flight::{self, MAX_ENCRYPTED_EXTENSIONS, MAX_SERVER_HELLO};
@@ -225,9 +225,9 @@ impl<C: Chain> Sign<C> {
         transcript.add(flight.chunk(at));
         let at = flight.len();
         let algorithm = terms.suite.algorithm();
-        let server = server.handshake_keys(algorithm).ok_or(Error::EngineFailed)?;
-        let client = client.handshake_keys(algorithm).ok_or(Error::EngineFailed)?;
-        let verify_data = server.1.verify_data(&transcript.digest());
+        let keys = TrafficSecret::handshake_keys([&client, &server], algorithm);
+        let [(client_keys, client), (server_keys, server)] = keys.ok_or(Error::EngineFailed)?;
+        let verify_data = server.verify_data(&transcript.digest());
         append(&mut flight, MAX_FINISHED, |out| server_flight::finished(out, &verify_data))?;
         transcript.add(flight.chunk(at));
         let digest = transcript.digest();
@@ -236,25 +236,19 @@ impl<C: Chain> Sign<C> {
         cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client_traffic.bytes());
         cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server_traffic.bytes());
 
-        let keys = install(&server.0, cx)?;
-        cx.outgoing.protect(keys, cx.out.aead);
+        cx.outgoing.protect(Protection::handshake(server_keys, Version::Tls13), cx.out.aead);
         cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
         cx.outgoing.protect(Protection::traffic(server_traffic, algorithm), cx.out.aead);
-        let keys = install(&client.0, cx)?;
-        cx.incoming.protect(keys, cx.out.aead);
+        cx.incoming.protect(Protection::handshake(client_keys, Version::Tls13), cx.out.aead);
         cx.incoming.skip_early_data(self.early_data);
         cx.incoming.take_plain_alerts(true);
         Ok(State::Finished13(Finished {
             terms,
-            expected: client.1.verify_data(&digest),
+            expected: client.verify_data(&digest),
             client_traffic,
             change_cipher_specs: 0,
         }))
     }
-}
-
-fn install<M: Memory>(keys: &Keys, cx: &mut Context<'_, '_, M>) -> Result<Protection, Error> {
-    Protection::install(keys, Version::Tls13, Purpose::Handshake, &mut cx.out.records())
 }
 
 /// Waiting for the client's Finished.

@@ -261,15 +261,13 @@ impl<M: Memory> Incoming<M> {
         });
         let plaintext = record.len().saturating_sub(start).saturating_sub(TAG_LEN);
         self.kind = kind;
-        let operation = Operation {
-            session,
-            direction: Direction::Open,
-            nonce: protection.nonce(explicit),
-            aad: protection.aad(kind, header, plaintext),
-            at: start..record.len(),
-            text: record,
-            into: None,
+        let (direction, at) = (Direction::Open, start..record.len());
+        let (nonce, aad) = (protection.nonce(explicit), protection.aad(kind, header, plaintext));
+        let Some(session) = session else {
+            let ok = protection.by_hand(direction, nonce, aad, &mut record, at);
+            return self.opened(Finished { direction, text: record, ok }, out);
         };
+        let operation = Operation { session, direction, nonce, aad, at, text: record, into: None };
         match out.aead.submit(out.token, operation) {
             Answer::Now(finished) => return self.opened(finished, out),
             Answer::Later => self.opening = Opening::InFlight,

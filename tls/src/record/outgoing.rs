@@ -172,17 +172,14 @@ impl<M: Memory> Outgoing<M> {
         }
         let head = text.chunk_mut(start).ok_or(Error::SealFailed)?;
         let header = protection.write_head(head, kind, plaintext)?;
-        let operation = Operation {
-            session,
-            direction: Direction::Seal,
-            nonce: protection.sealing_nonce(),
-            aad: protection.aad(kind, header, plaintext),
-            at: begin..text.len(),
-            text,
-            into: None,
-        };
+        let (direction, at) = (Direction::Seal, begin..text.len());
+        let (nonce, aad) = (protection.sealing_nonce(), protection.aad(kind, header, plaintext));
         protection.seq += 1;
-        self.submit(operation, out)
+        let Some(session) = session else {
+            let ok = protection.by_hand(direction, nonce, aad, &mut text, at);
+            return self.finished(Finished { direction, text, ok }, out);
+        };
+        self.submit(Operation { session, direction, nonce, aad, at, text, into: None }, out)
     }
 
     fn seal_out_of_place(
@@ -193,7 +190,7 @@ impl<M: Memory> Outgoing<M> {
         out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &mut self.protection else { return Err(Error::SealFailed) };
-        let session = protection.ready(out)?;
+        let session = protection.ready(out)?.ok_or(Error::SealFailed)?;
         let kind = ContentType::ApplicationData;
         let plaintext = text.len();
         if protection.inner_type() == 1 {
