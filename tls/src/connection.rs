@@ -384,12 +384,13 @@ impl<M: Memory> Connection<M> {
             self.phase = Phase::Handshake(slot);
         }
         let Phase::Handshake(slot) = &mut self.phase else { return Err(Error::UnexpectedCompletion) };
-        let Slot { state, job } = slot.as_mut();
+        let Slot { state, transcript, job } = slot.as_mut();
         let mut cx = Context {
             config: self.server.config(),
             shares: self.server.shares(),
             incoming: &mut self.incoming,
             outgoing: &mut self.outgoing,
+            transcript,
             job,
             out,
         };

@@ -24,6 +24,7 @@ use crate::messages::{HEADER, MAX_CLIENT_HELLO, MAX_OTHER, kind};
 use crate::record::{Incoming, Outgoing};
 use crate::server::Out;
 use crate::suite::{Suite, Version};
+use crate::transcript::Transcript;
 
 /// What a handshake agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub(crate) struct Context<'c, 'o, M: Memory> {
     pub(crate) shares: &'c SharePool,
     pub(crate) incoming: &'c mut Incoming<M>,
     pub(crate) outgoing: &'c mut Outgoing<M>,
+    pub(crate) transcript: &'c mut Transcript,
     /// A job that the engine had no room for.
     pub(crate) job: &'c mut Option<Job>,
     pub(crate) out: &'c mut Out<'o, M>,

@@ -48,7 +48,6 @@ const _: () = assert!(
 /// Waiting for the key exchange.
 pub(crate) struct Exchange {
     terms: Established,
-    transcript: Transcript,
     client_random: [u8; 32],
     session_id: SessionId,
     /// The change_cipher_spec went out behind the HelloRetryRequest.
@@ -56,28 +55,24 @@ pub(crate) struct Exchange {
     early_data: bool,
 }
 
-/// Starts the key exchange with `peer`; `transcript` is that of a HelloRetryRequest.
+/// Starts the key exchange with `peer`; `retried`, the transcript has a HelloRetryRequest.
 pub(super) fn start<M: Memory>(
     hello: &ClientHello<'_>,
     message: &Message<'_>,
     terms: Established,
     peer: Share,
-    transcript: Option<Transcript>,
+    retried: bool,
     cx: &mut Context<'_, '_, M>,
 ) -> State<M::Chain> {
-    let retried = transcript.is_some();
-    let transcript = match transcript {
-        Some(mut transcript) => {
-            transcript.add(message.bytes);
-            transcript
-        }
-        None => Transcript::new(terms.suite.hash(), message.bytes),
-    };
+    if retried {
+        cx.transcript.add(message.bytes);
+    } else {
+        *cx.transcript = Transcript::new(terms.suite.hash(), message.bytes);
+    }
     cx.incoming.skip_early_data(false);
     cx.submit(Job::Exchange { group: terms.group, peer });
     State::Exchange13(Exchange {
         terms,
-        transcript,
         client_random: hello.random,
         session_id: SessionId::new(hello.session_id),
         retried,
@@ -92,10 +87,10 @@ pub(super) fn retry<M: Memory>(
     terms: Established,
     cx: &mut Context<'_, '_, M>,
 ) -> Result<State<M::Chain>, Error> {
-    let mut transcript = Transcript::retried(terms.suite.hash(), message.bytes);
+    *cx.transcript = Transcript::retried(terms.suite.hash(), message.bytes);
     let room = HEADER + MAX_SERVER_HELLO + CHANGE_CIPHER_SPEC.len();
     let mut wire = cx.out.memory.alloc(room).ok_or(Error::MemoryExhausted)?;
-    write_hello(&mut wire, MAX_SERVER_HELLO, &mut transcript, true, hello.session_id, |out| {
+    write_hello(&mut wire, MAX_SERVER_HELLO, cx.transcript, true, hello.session_id, |out| {
         server_flight::hello_retry_request(out, hello.session_id, terms.suite, terms.group)
     })?;
     cx.outgoing.send(wire);
@@ -103,7 +98,7 @@ pub(super) fn retry<M: Memory>(
     cx.out.counters.hello_retries = cx.out.counters.hello_retries.wrapping_add(1);
     let constant_part = hello.constant_part();
     let group: Group = terms.group;
-    Ok(State::Hello(Hello::retry(Retry { group, transcript, constant_part, change_cipher_specs: 0 })))
+    Ok(State::Hello(Hello::retry(Retry { group, constant_part, change_cipher_specs: 0 })))
 }
 
 /// Writes the record of a ServerHello of at most `room` bytes and adds it to the transcript; then the change_cipher_spec, when
@@ -131,7 +126,6 @@ fn write_hello<C: Chain>(
 /// Waiting for the signature.
 pub(crate) struct Sign<C> {
     terms: Established,
-    transcript: Transcript,
     client_random: [u8; 32],
     client: TrafficSecret,
     server: TrafficSecret,
@@ -150,7 +144,7 @@ impl Exchange {
         secret: &Secret,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
-        let Self { terms, mut transcript, client_random, session_id, retried, early_data } = self;
+        let Self { terms, client_random, session_id, retried, early_data } = self;
         let config = cx.config;
         let certificate = certificate(config, terms)?;
         let random = cx.random();
@@ -160,13 +154,13 @@ impl Exchange {
         let rest = MAX_ENCRYPTED_EXTENSIONS + certificate.message13.len() + MAX_CERTIFICATE_VERIFY;
         let behind = MAX_FINISHED + 1 + TAG_LEN;
         let mut flight = cx.out.memory.alloc(room + rest + behind).ok_or(Error::MemoryExhausted)?;
-        write_hello(&mut flight, hello, &mut transcript, !retried, session_id.bytes(), |out| {
+        write_hello(&mut flight, hello, cx.transcript, !retried, session_id.bytes(), |out| {
             let (suite, group) = (terms.suite, terms.group);
             server_flight::server_hello13(out, &random, session_id.bytes(), suite, group, share)
         })?;
 
-        let hello_digest = transcript.digest();
-        let handshake = HandshakeSecret::new(transcript.hash(), secret.bytes()).key();
+        let hello_digest = cx.transcript.digest();
+        let handshake = HandshakeSecret::new(terms.suite.hash(), secret.bytes()).key();
         let [client, server] = handshake.traffic(&hello_digest);
         cx.key_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_random, client.bytes());
         cx.key_log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &client_random, server.bytes());
@@ -179,14 +173,13 @@ impl Exchange {
             server_flight::encrypted_extensions(out, terms.named, protocol.map(Vec::as_slice))
         })?;
         append(&mut flight, certificate.message13.len(), |out| out.bytes(&certificate.message13))?;
-        transcript.add(flight.chunk(messages));
+        cx.transcript.add(flight.chunk(messages));
 
-        let message = signed_content(&transcript.digest()).ok_or(Error::EngineFailed)?;
+        let message = signed_content(&cx.transcript.digest()).ok_or(Error::EngineFailed)?;
         cx.submit(Job::Sign { key: certificate.key, scheme: terms.scheme, message });
         let master = handshake.master();
         Ok(State::Sign13(Sign {
             terms,
-            transcript,
             client_random,
             client,
             server,
@@ -216,21 +209,20 @@ impl<C: Chain> Sign<C> {
         signature: &Signature,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<C>, Error> {
-        let Self { terms, mut transcript, client_random, client, server, master, mut flight, start, .. } =
-            self;
+        let Self { terms, client_random, client, server, master, mut flight, start, .. } = self;
         let at = flight.len();
         append(&mut flight, MAX_CERTIFICATE_VERIFY, |out| {
             server_flight::certificate_verify(out, terms.scheme, signature.bytes())
         })?;
-        transcript.add(flight.chunk(at));
+        cx.transcript.add(flight.chunk(at));
         let at = flight.len();
         let algorithm = terms.suite.algorithm();
         let keys = TrafficSecret::handshake_keys([&client, &server], algorithm);
         let [(client_keys, client), (server_keys, server)] = keys.ok_or(Error::EngineFailed)?;
-        let verify_data = server.verify_data(&transcript.digest());
+        let verify_data = server.verify_data(&cx.transcript.digest());
         append(&mut flight, MAX_FINISHED, |out| server_flight::finished(out, &verify_data))?;
-        transcript.add(flight.chunk(at));
-        let digest = transcript.digest();
+        cx.transcript.add(flight.chunk(at));
+        let digest = cx.transcript.digest();
 
         let [client_traffic, server_traffic] = master.traffic(&digest);
         cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client_traffic.bytes());
