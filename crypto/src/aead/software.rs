@@ -20,9 +20,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::streaming::start;
-use super::{
-    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, TAG_LEN,
-};
+use super::{Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, TAG_LEN};
 use crate::Token;
 
 /// The most sessions a table can have: the rest of a [`SessionId`] tells its uses of a slot apart.

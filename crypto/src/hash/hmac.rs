@@ -168,11 +168,7 @@ impl<C: Compression> Keyed<C> {
     }
 
     /// The codes of two messages.
-    fn codes(
-        &self,
-        first: Parts<'_>,
-        second: Parts<'_>,
-    ) -> [SecretDigest; 2] {
+    fn codes(&self, first: Parts<'_>, second: Parts<'_>) -> [SecretDigest; 2] {
         let messages = (Self::short(first), Self::short(second));
         let (Some((mut message, used)), Some((mut other_message, other_used))) = messages else {
             return [self.code(first), self.code(second)];

@@ -10,10 +10,11 @@ fn a_server_sends_three() {
         > S. 0 ack=1
         # The ACK of a client that sends at once comes with its ClientHello.
         << P. 1:301 ack=1
+        ! accepted readable
+        take 300
         write 900
         > P. 1:901 ack=301
-        ! accepted readable
-        read 300
+        consume 300
         # Its Finished is worth no segment of its own, as long as more is to come soon,
         < P. 301:375 ack=901
         ! readable acked
@@ -21,11 +22,11 @@ fn a_server_sends_three() {
         > nothing
         # nor is its FIN, where ours is due with close_notify.
         << F. 375 ack=901
+        ! fin
         end 24
         > FP. 901:925 ack=376
-        ! fin
         < . 376 ack=926
-        ! closed=finished
+        ! acked closed=finished
         slots 0
         waiting 0
     ");
@@ -38,17 +39,18 @@ fn a_client_that_leaves_at_once_costs_no_more() {
         < S 0 mss=1460
         > S. 0 ack=1
         << P. 1:301 ack=1
+        ! accepted readable
+        take 300
         write 900
         > P. 1:901 ack=301
-        ! accepted readable
-        read 300
+        consume 300
         << FP. 301:375 ack=901
+        ! readable fin acked
+        take 74
         end 24
         > FP. 901:925 ack=376
-        ! readable fin
-        read 74
         < . 376 ack=926
-        ! closed=finished
+        ! acked closed=finished
         slots 0
         waiting 0
     ");
@@ -66,7 +68,7 @@ fn a_client_opens_with_its_first_bytes() {
         ! connected
         > nothing
         abort
-        > R 301
+        > R. 301
     ");
 }
 
@@ -77,10 +79,11 @@ fn an_acknowledgement_alone_waits() {
         < S 0 mss=1460
         > S. 0 ack=1
         << P. 1:301 ack=1
+        ! accepted readable
+        take 300
         write 900
         > P. 1:901 ack=301
-        ! accepted readable
-        read 300
+        consume 300
         < P. 301:375 ack=901
         ! readable acked
         read 74

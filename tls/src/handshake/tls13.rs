@@ -178,16 +178,7 @@ impl Exchange {
         let message = signed_content(&cx.transcript.digest()).ok_or(Error::EngineFailed)?;
         cx.submit(Job::Sign { key: certificate.key, scheme: terms.scheme, message });
         let master = handshake.master();
-        Ok(State::Sign13(Sign {
-            terms,
-            client_random,
-            client,
-            server,
-            master,
-            flight,
-            start,
-            early_data,
-        }))
+        Ok(State::Sign13(Sign { terms, client_random, client, server, master, flight, start, early_data }))
     }
 }
 

@@ -6,8 +6,7 @@ use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
 use levee_buf::{Chain, Heap};
 use levee_crypto::{
     Aad, Aead, AeadKey, Algorithm, Answer, Direction, Done, Engine, Group, Hash, HmacKey, Job, Operation,
-    PrivateShare, RustCrypto, Share, SoftwareAead, Token, hkdf_expand, hkdf_extract, hmac,
-    prf_tls12,
+    PrivateShare, RustCrypto, Share, SoftwareAead, Token, hkdf_expand, hkdf_extract, hmac, prf_tls12,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;

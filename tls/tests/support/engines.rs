@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use levee_buf::{Heap, HeapChain};
 use levee_crypto::{
-    Aead, AeadKey, Answer, Done, Engine, Finished, Job, Operation, PrivateKey, RustCrypto,
-    SessionId, SoftwareAead, Token,
+    Aead, AeadKey, Answer, Done, Engine, Finished, Job, Operation, PrivateKey, RustCrypto, SessionId,
+    SoftwareAead, Token,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
