@@ -199,6 +199,28 @@ fn an_error_behind_a_close() {
     assert!(peers.server.send_closed());
 }
 
+/// The keys of application data are derived with the first record, here one of ours before the client's Finished: what
+/// the client sends behind that is still understood.
+#[test]
+fn a_close_before_the_clients_finished() {
+    let mut rig = Rig::new();
+    let (mut client, hello) = Client13::new(&[Group::X25519]);
+    client.transcript = hello.encode();
+    let mut server = rig.connection();
+    rig.input(&mut server, &record(HANDSHAKE, &client.transcript)).unwrap();
+    let wire = rig.output(&mut server);
+    let finished = client.server_flight(&wire);
+    server.close();
+    let close = rig.output(&mut server);
+    let wire = client.seal(HANDSHAKE, &finished, 0);
+    client.application_keys();
+    assert_eq!(client.open(&close), [(21, vec![1, 0])]);
+    rig.input(&mut server, &wire).unwrap();
+    rig.input(&mut server, &client.seal(DATA, b"late", 0)).unwrap();
+    assert_eq!(rig.read(&mut server), b"late");
+    rig.finish(server);
+}
+
 /// When every slot is taken the next handshake is refused, and a finished one makes room.
 #[test]
 fn handshake_slots_are_bounded() {

@@ -107,6 +107,7 @@ struct Keyed<C: Compression> {
 }
 
 impl<C: Compression> Keyed<C> {
+    #[inline]
     fn new(key: &[u8]) -> Self {
         let mut block = C::BLANK;
         // RFC 2104 section 2: a key longer than a block is hashed first.
@@ -140,7 +141,8 @@ impl<C: Compression> Keyed<C> {
     /// The inner hash behind the last block.
     fn inner(&self, parts: Parts<'_>) -> C::State {
         let mut inner = self.inner;
-        let Some((mut message, used)) = Self::short(parts) else {
+        let mut message = C::SHORT;
+        let Some(used) = Self::write_short(&mut message, parts) else {
             let mut stream = Stream::<C>::new(inner, block_len::<C>() as u64);
             parts.iter().copied().flatten().for_each(|part| stream.update(part));
             return stream.end();
@@ -150,11 +152,10 @@ impl<C: Compression> Keyed<C> {
         inner
     }
 
-    /// A message for the inner hash behind the block of the key, padded, and the bytes of its blocks; `None` when it
-    /// is not short.
-    fn short(parts: Parts<'_>) -> Option<(C::Short, usize)> {
+    /// Makes of `message` one for the inner hash behind the block of the key, padded, and says the bytes of its
+    /// blocks; `None` when it is not short.
+    fn write_short(message: &mut C::Short, parts: Parts<'_>) -> Option<usize> {
         let length: usize = parts.iter().copied().flatten().map(|part| part.len()).sum();
-        let mut message = C::SHORT;
         if length + least_padding::<C>() > message.as_ref().len() {
             return None;
         }
@@ -163,14 +164,17 @@ impl<C: Compression> Keyed<C> {
             put(&mut message.as_mut()[at..], part);
             at += part.len();
         }
-        let used = pad::<C>(message.as_mut(), length, (block_len::<C>() + length) as u64).len();
-        Some((message, used))
+        Some(pad::<C>(message.as_mut(), length, (block_len::<C>() + length) as u64).len())
     }
 
     /// The codes of two messages.
     fn codes(&self, first: Parts<'_>, second: Parts<'_>) -> [SecretDigest; 2] {
-        let messages = (Self::short(first), Self::short(second));
-        let (Some((mut message, used)), Some((mut other_message, other_used))) = messages else {
+        let (mut message, mut other_message) = (C::SHORT, C::SHORT);
+        let used = Self::write_short(&mut message, first);
+        let other_used = Self::write_short(&mut other_message, second);
+        let (Some(used), Some(other_used)) = (used, other_used) else {
+            wipe(&mut message, C::SHORT);
+            wipe(&mut other_message, C::SHORT);
             return [self.code(first), self.code(second)];
         };
         let (mut state, mut other_state) = (self.inner, self.inner);

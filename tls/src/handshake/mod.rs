@@ -190,20 +190,27 @@ impl<C: levee_buf::Chain> State<C> {
         done: Done,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<Self, Error> {
-        match (self, done) {
+        match done {
             // RFC 8446 section 7.4.2 and RFC 8422 section 5.11: abort on a share that is not valid.
-            (_, Done::Failed(Failure::InvalidShare)) => Err(Error::BadKeyShare),
-            (_, Done::Failed(_)) => Err(Error::EngineFailed),
-            (Self::Exchange13(state), Done::Exchanged { share, secret }) => {
-                state.exchanged(&share, &secret, cx)
-            }
-            (Self::Sign13(state), Done::Signed(signature)) => state.signed(&signature, cx),
-            (Self::Generate12(state), Done::Generated { private, share }) => {
-                state.generated(private, share, cx)
-            }
-            (Self::Sign12(state), Done::Signed(signature)) => state.signed(&signature, cx),
-            (Self::Agree12(state), Done::Agreed { secret }) => state.agreed(&secret, cx),
-            _ => Err(Error::UnexpectedCompletion),
+            Done::Failed(Failure::InvalidShare) => Err(Error::BadKeyShare),
+            Done::Failed(_) => Err(Error::EngineFailed),
+            Done::Exchanged { share, secret } => match self {
+                Self::Exchange13(state) => state.exchanged(&share, &secret, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
+            Done::Signed(signature) => match self {
+                Self::Sign13(state) => state.signed(&signature, cx),
+                Self::Sign12(state) => state.signed(&signature, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
+            Done::Generated { private, share } => match self {
+                Self::Generate12(state) => state.generated(private, share, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
+            Done::Agreed { secret } => match self {
+                Self::Agree12(state) => state.agreed(&secret, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
         }
     }
 }

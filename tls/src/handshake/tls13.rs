@@ -215,20 +215,22 @@ impl<C: Chain> Sign<C> {
         cx.transcript.add(flight.chunk(at));
         let digest = cx.transcript.digest();
 
-        let [client_traffic, server_traffic] = master.traffic(&digest);
-        cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client_traffic.bytes());
-        cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server_traffic.bytes());
+        if cx.out.keylog.is_some() {
+            let [client, server] = master.traffic(&digest);
+            cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client.bytes());
+            cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server.bytes());
+        }
 
         cx.outgoing.protect(Protection::handshake(server_keys, Version::Tls13), cx.out.aead);
         cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
-        cx.outgoing.protect(Protection::traffic(server_traffic, algorithm), cx.out.aead);
+        cx.outgoing.protect(Protection::master(master, algorithm), cx.out.aead);
         cx.incoming.protect(Protection::handshake(client_keys, Version::Tls13), cx.out.aead);
+        cx.incoming.keep_transcript(digest);
         cx.incoming.skip_early_data(self.early_data);
         cx.incoming.take_plain_alerts(true);
         Ok(State::Finished13(Finished {
             terms,
             expected: client.verify_data(&digest),
-            client_traffic,
             change_cipher_specs: 0,
         }))
     }
@@ -238,7 +240,6 @@ impl<C: Chain> Sign<C> {
 pub(crate) struct Finished {
     terms: Established,
     expected: Digest,
-    client_traffic: TrafficSecret,
     change_cipher_specs: u8,
 }
 
@@ -260,8 +261,7 @@ impl Finished {
         if !self.expected.matches(message.body()) {
             return Err(Error::BadFinished);
         }
-        let keys = Protection::traffic(self.client_traffic, self.terms.suite.algorithm());
-        cx.incoming.protect(keys, cx.out.aead);
+        cx.incoming.begin_application(self.terms.suite.algorithm(), cx.out.aead);
         cx.incoming.take_plain_alerts(false);
         Ok(State::Done(Traffic::new(self.terms)))
     }

@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::keys::{Keys, TrafficSecret};
+use crate::keys::{Keys, MasterSecret, TrafficSecret};
 use crate::suite::Version;
 
 /// Bytes of a record header.
@@ -84,7 +84,9 @@ enum Source {
     /// Of a handshake: the key itself, by which records are done on the spot. In TLS 1.2, where data follows under
     /// the same one, that is the first record.
     Hand(Keys),
-    /// The engine has it, and there is no next.
+    /// Of application data of TLS 1.3 that is sent, before the first record of either direction.
+    Master(MasterSecret),
+    /// The engine has it, and there is no next; or nothing is derived yet for data that is received.
     Nothing,
 }
 
@@ -130,11 +132,26 @@ impl Protection {
         Self { source: Source::Secret(secret), key: None, version: Version::Tls13, algorithm, seq: 0 }
     }
 
+    /// The protection of data that is sent, before [`Outgoing::divide`].
+    pub(crate) const fn master(master: MasterSecret, algorithm: Algorithm) -> Self {
+        Self { source: Source::Master(master), key: None, version: Version::Tls13, algorithm, seq: 0 }
+    }
+
+    /// The protection of data that is received, before the other's [`Outgoing::divide`].
+    const fn awaiting(algorithm: Algorithm) -> Self {
+        Self { source: Source::Nothing, key: None, version: Version::Tls13, algorithm, seq: 0 }
+    }
+
+    /// Whether it is [`Protection::awaiting`].
+    const fn is_awaiting(&self) -> bool {
+        matches!(self.source, Source::Nothing) && self.key.is_none()
+    }
+
     /// The protection after a KeyUpdate (RFC 8446 section 7.2).
     fn next(&self) -> Option<Self> {
         match &self.source {
             Source::Secret(secret) => Some(Self::traffic(secret.next(), self.algorithm)),
-            Source::Hand(_) | Source::Nothing => None,
+            Source::Master(_) | Source::Hand(_) | Source::Nothing => None,
         }
     }
 
@@ -166,7 +183,7 @@ impl Protection {
     ) -> bool {
         match &self.source {
             Source::Hand(keys) => keys.key.once(direction, nonce, aad, text, at),
-            Source::Secret(_) | Source::Nothing => false,
+            Source::Secret(_) | Source::Master(_) | Source::Nothing => false,
         }
     }
 
@@ -206,7 +223,7 @@ impl Protection {
         let mut nonce = match (&self.key, &self.source) {
             (Some(key), _) => key.iv,
             (None, Source::Hand(keys)) => keys.iv,
-            (None, Source::Secret(_) | Source::Nothing) => [0; 12],
+            (None, Source::Secret(_) | Source::Master(_) | Source::Nothing) => [0; 12],
         };
         let [_, _, _, _, tail @ ..] = &mut nonce;
         match explicit {
