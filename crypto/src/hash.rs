@@ -10,11 +10,11 @@ use std::ops::Deref;
 use subtle::ConstantTimeEq;
 use zeroize::{ZeroizeOnDrop, optimization_barrier};
 
-mod chaining;
+mod compression;
 mod hmac;
 mod running;
 
-use chaining::Chaining;
+use compression::Compression;
 pub use hmac::{HmacKey, Label, hkdf_expand, hkdf_extract, hmac, prf_tls12};
 pub use running::Running;
 
@@ -66,9 +66,9 @@ impl Digest {
         Self { bytes: [0; MAX_HASH_LEN], len }
     }
 
-    fn of(state: &Chaining) -> Self {
-        let mut digest = Self::zero(state.hash());
-        if let Some(bytes) = state.bytes().first_chunk() {
+    fn of<C: Compression>(state: &C::State) -> Self {
+        let mut digest = Self::zero(C::HASH);
+        if let Some(bytes) = C::digest(state).as_ref().first_chunk() {
             digest.bytes = *bytes;
         }
         digest

@@ -36,8 +36,7 @@ mod vacate;
 mod verify;
 
 pub use aead::{
-    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, SoftwareAead,
-    TAG_LEN,
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, SoftwareAead, TAG_LEN,
 };
 pub use awslc::AwsLc;
 #[cfg(target_arch = "x86_64")]
@@ -48,7 +47,7 @@ pub use hash::{
 };
 pub use job::{Done, Engine, Failure, Group, Job, KeyId, Message, Moment, SignatureScheme, Token};
 pub use key::{KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey};
-pub use random::SystemRandom;
+pub use random::{RandomStock, SystemRandom};
 #[cfg(target_arch = "x86_64")]
 pub use raw::{Parts, Raw, RawKeys, RsaParts, Taken, Task};
 pub use rustcrypto::RustCrypto;

@@ -1,11 +1,11 @@
 //! AEAD by DPDK cryptodev, and by our own code for what no device does: `Devices`, `Offload`.
 //!
 //! The control plane opens the devices; each worker has a queue pair of each. A key goes to the device with
-//! the fewest keys among those that do its algorithm; the few records of a handshake stay with our own
-//! code, since a device's session costs more than it saves there.
+//! the fewest keys among those that do its algorithm. The few records of a handshake do not come here: a session
+//! costs more than it saves there.
 
 use levee_crypto::{
-    Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, SoftwareAead, Token,
+    Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, SoftwareAead, Token,
 };
 use levee_dpdk::crypto::{self, Device, DeviceConfig, QueuePair};
 use levee_dpdk::{Chain, Eal, Pool};
@@ -111,11 +111,13 @@ impl Offload {
         }
     }
 
-    fn place(&mut self, key: &AeadKey, purpose: Purpose) -> Option<Place> {
+    fn place(&mut self, key: &AeadKey) -> Option<Place> {
         let algorithm = device_algorithm(key.algorithm());
-        let able = self.devices.iter_mut().enumerate().filter(|(_, device)| {
-            purpose == Purpose::Traffic && device.pair.support(algorithm).in_place.is_some()
-        });
+        let able = self
+            .devices
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, device)| device.pair.support(algorithm).in_place.is_some());
         let chosen = able.min_by_key(|(_, device)| device.keys);
         if let Some((number, device)) = chosen
             && let Some(session) = device.pair.open_session(algorithm, key.bytes())
@@ -123,15 +125,15 @@ impl Offload {
             device.keys += 1;
             return Some(Place::Device { device: number, session });
         }
-        let software = <SoftwareAead as Aead<Pool>>::open_session(&mut self.software, key, purpose);
+        let software = <SoftwareAead as Aead<Pool>>::open_session(&mut self.software, key);
         software.map(Place::Software)
     }
 }
 
 impl Aead<Pool> for Offload {
-    fn open_session(&mut self, key: &AeadKey, purpose: Purpose) -> Option<SessionId> {
+    fn open_session(&mut self, key: &AeadKey) -> Option<SessionId> {
         let number = self.free.pop()?;
-        let Some(place) = self.place(key, purpose) else {
+        let Some(place) = self.place(key) else {
             self.free.push(number);
             return None;
         };

@@ -138,7 +138,7 @@ fn crypto<M: Memory>(
         engine,
         generation,
         aead,
-        random: Box::new(levee_crypto::SystemRandom),
+        random: Box::new(levee_crypto::RandomStock::new()),
         counters: levee_tls::Counters::default(),
         keylog,
     }

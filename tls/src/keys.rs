@@ -13,6 +13,7 @@ use zeroize::Zeroize;
 use crate::suite::Suite;
 
 /// A key and the nonce base of one direction.
+#[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) key: AeadKey,
     pub(crate) iv: [u8; 12],
@@ -180,10 +181,12 @@ impl TrafficSecret {
         record_keys(&self.key(), algorithm)
     }
 
-    /// Of a handshake: the keys of records, and the finished_key (RFC 8446 section 4.4.4).
-    pub(crate) fn handshake_keys(&self, algorithm: Algorithm) -> Option<(Keys, FinishedKey)> {
-        let key = self.key();
-        Some((record_keys(&key, algorithm)?, FinishedKey::new(&key)))
+    /// Of both directions of a handshake: the keys of records, and the finished_key (RFC 8446 section 4.4.4).
+    pub(crate) fn handshake_keys(both: [&Self; 2], algorithm: Algorithm) -> Option<[(Keys, FinishedKey); 2]> {
+        let [client, server] = both.map(Self::key);
+        let [client_finished, server_finished] = FinishedKey::both([&client, &server]);
+        let client = (record_keys(&client, algorithm)?, client_finished);
+        Some([client, (record_keys(&server, algorithm)?, server_finished)])
     }
 
     /// The verify_data of a Finished over `transcript` (RFC 8446 section 4.4.4).
@@ -217,10 +220,15 @@ pub(crate) struct FinishedKey(SecretDigest);
 
 impl FinishedKey {
     fn new(secret: &HmacKey) -> Self {
-        const FINISHED: Label = Label::new(b"finished");
         let mut key = SecretDigest::zero(secret.hash());
         secret.expand_label(&FINISHED, &[], key.as_mut());
         Self(key)
+    }
+
+    fn both(secrets: [&HmacKey; 2]) -> [Self; 2] {
+        let [mut client, mut server] = secrets.map(|secret| SecretDigest::zero(secret.hash()));
+        HmacKey::expand_labels(secrets, [&FINISHED; 2], &[], [client.as_mut(), server.as_mut()]);
+        [Self(client), Self(server)]
     }
 
     /// The verify_data of a Finished over `transcript`.
@@ -228,6 +236,8 @@ impl FinishedKey {
         hmac(self.0.hash(), &self.0, &[transcript])
     }
 }
+
+const FINISHED: Label = Label::new(b"finished");
 
 const DERIVED: Label = Label::new(b"derived");
 

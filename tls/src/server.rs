@@ -12,6 +12,7 @@ use crate::config::ServerConfig;
 use crate::counters::Counters;
 use crate::handshake::State;
 use crate::record::Records;
+use crate::transcript::Transcript;
 
 /// The most bytes of a handshake slot, when a chain takes 40 bytes or less: randoms, transcript, secrets,
 /// and a job that found the engine full.
@@ -63,6 +64,8 @@ pub struct Server<M: Memory> {
 #[derive(Default)]
 pub(crate) struct Slot<C> {
     pub(crate) state: State<C>,
+    /// The messages so far, where they stay while states come and go.
+    pub(crate) transcript: Transcript,
     /// A job that the engine had no room for.
     pub(crate) job: Option<Job>,
 }

@@ -8,6 +8,13 @@ use crate::messages::kind;
 #[derive(Clone)]
 pub(crate) struct Transcript(Running);
 
+/// Of no messages, until a ClientHello begins one.
+impl Default for Transcript {
+    fn default() -> Self {
+        Self(Running::new(Hash::Sha256))
+    }
+}
+
 impl Transcript {
     /// A transcript that starts with `client_hello`.
     pub(crate) fn new(hash: Hash, client_hello: &[u8]) -> Self {

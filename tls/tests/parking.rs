@@ -9,7 +9,7 @@ use levee_tls::{Connection, Error, Filled};
 use support::client::{Client12, Client13};
 use support::engines::{LateAead, LateEngine, seeded};
 use support::hello::{CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Hello, message, record};
-use support::{Peers13, Rig, identities};
+use support::{Peers12, Peers13, Rig, identities};
 
 /// A rig whose engines answer late and are busy first.
 fn late(job_turns: usize, aead_turns: usize, busy: usize) -> Rig {
@@ -199,6 +199,28 @@ fn an_error_behind_a_close() {
     assert!(peers.server.send_closed());
 }
 
+/// The keys of application data are derived with the first record, here one of ours before the client's Finished: what
+/// the client sends behind that is still understood.
+#[test]
+fn a_close_before_the_clients_finished() {
+    let mut rig = Rig::new();
+    let (mut client, hello) = Client13::new(&[Group::X25519]);
+    client.transcript = hello.encode();
+    let mut server = rig.connection();
+    rig.input(&mut server, &record(HANDSHAKE, &client.transcript)).unwrap();
+    let wire = rig.output(&mut server);
+    let finished = client.server_flight(&wire);
+    server.close();
+    let close = rig.output(&mut server);
+    let wire = client.seal(HANDSHAKE, &finished, 0);
+    client.application_keys();
+    assert_eq!(client.open(&close), [(21, vec![1, 0])]);
+    rig.input(&mut server, &wire).unwrap();
+    rig.input(&mut server, &client.seal(DATA, b"late", 0)).unwrap();
+    assert_eq!(rig.read(&mut server), b"late");
+    rig.finish(server);
+}
+
 /// When every slot is taken the next handshake is refused, and a finished one makes room.
 #[test]
 fn handshake_slots_are_bounded() {
@@ -242,9 +264,20 @@ fn failing_engines() {
         assert_eq!(result, Err(Error::EngineFailed));
         assert_eq!(rig.output(&mut server), record(21, &[2, 80]));
     }
-    let mut rig = Rig::new();
-    rig.aead = Box::new(levee_crypto::SoftwareAead::new(0));
-    let mut server = rig.connection();
-    let (_, hello) = Client13::new(&[Group::X25519]);
-    assert_eq!(rig.input(&mut server, &record(HANDSHAKE, &hello.encode())), Err(Error::SessionsFull));
+}
+
+/// A handshake takes no session of the AEAD engine, in either version; application data does.
+#[test]
+fn a_handshake_takes_no_session() {
+    let without_sessions = || {
+        let mut rig = Rig::new();
+        rig.aead = Box::new(levee_crypto::SoftwareAead::new(0));
+        rig
+    };
+    let mut peers = Peers13::new(without_sessions());
+    assert!(peers.server.is_established());
+    assert_eq!(peers.send(DATA, b"request"), Err(Error::SessionsFull));
+    let mut peers = Peers12::new(without_sessions());
+    assert!(peers.server.is_established());
+    assert_eq!(peers.send(DATA, b"request"), Err(Error::SessionsFull));
 }

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use levee_buf::Memory;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use levee_buf::{Chain, Memory};
+use zeroize::{ZeroizeOnDrop, optimization_barrier};
 
 use crate::Token;
 
@@ -40,12 +40,21 @@ impl Algorithm {
 }
 
 /// A key and its algorithm; wiped when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct AeadKey {
-    #[zeroize(skip)]
     algorithm: Algorithm,
     bytes: [u8; 32],
 }
+
+/// At once, where `Zeroize` would write byte after byte.
+impl Drop for AeadKey {
+    fn drop(&mut self) {
+        self.bytes = [0; 32];
+        optimization_barrier(&self.bytes);
+    }
+}
+
+impl ZeroizeOnDrop for AeadKey {}
 
 impl AeadKey {
     /// The key in `bytes`; `None` when its length is not the algorithm's.
@@ -70,20 +79,25 @@ impl AeadKey {
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.algorithm.key_len()).unwrap_or_default()
     }
+
+    /// Does one operation in place, as [`Operation`] has it, on this CPU and without a session: for the few records of
+    /// a handshake, after which the key is gone or was never needed. False: the tag did not match.
+    #[must_use]
+    pub fn once(
+        &self,
+        direction: Direction,
+        nonce: [u8; 12],
+        aad: Aad,
+        text: &mut impl Chain,
+        at: Range<usize>,
+    ) -> bool {
+        software::once(self, direction, nonce, aad, text, at).is_some()
+    }
 }
 
 /// A key installed in an [`Aead`], for one direction of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId(pub u32);
-
-/// What a key will protect, so that an engine can keep short-lived keys out of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A few handshake messages.
-    Handshake,
-    /// Application data.
-    Traffic,
-}
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +183,7 @@ pub enum Answer<C> {
 /// Call order: any number of `submit`, `flush` once a turn, then `completed` until it is `None`.
 pub trait Aead<M: Memory> {
     /// Installs a key. `None` when the session table is full.
-    fn open_session(&mut self, key: &AeadKey, purpose: Purpose) -> Option<SessionId>;
+    fn open_session(&mut self, key: &AeadKey) -> Option<SessionId>;
 
     /// Forgets a key and wipes it, once no operation under it is in flight.
     fn close_session(&mut self, session: SessionId);

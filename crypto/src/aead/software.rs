@@ -20,9 +20,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::streaming::start;
-use super::{
-    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Purpose, SessionId, TAG_LEN,
-};
+use super::{Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, TAG_LEN};
 use crate::Token;
 
 /// The most sessions a table can have: the rest of a [`SessionId`] tells its uses of a slot apart.
@@ -75,7 +73,7 @@ impl SoftwareAead {
 }
 
 impl<M: Memory> Aead<M> for SoftwareAead {
-    fn open_session(&mut self, key: &AeadKey, _purpose: Purpose) -> Option<SessionId> {
+    fn open_session(&mut self, key: &AeadKey) -> Option<SessionId> {
         let key = Key::new(key)?;
         let index = self.free.pop_front()?;
         let slot = self.slots.get_mut(index as usize)?;
@@ -122,6 +120,22 @@ impl<M: Memory> Aead<M> for SoftwareAead {
 
     fn completed(&mut self) -> Option<(Token, Finished<M::Chain>)> {
         None
+    }
+}
+
+/// See [`AeadKey::once`].
+pub(super) fn once(
+    key: &AeadKey,
+    direction: Direction,
+    nonce: [u8; 12],
+    aad: Aad,
+    text: &mut impl Chain,
+    at: Range<usize>,
+) -> Option<()> {
+    let key = Key::new(key)?;
+    match direction {
+        Direction::Seal => key.seal(nonce, aad, text, at),
+        Direction::Open => key.open(nonce, aad, text, at),
     }
 }
 

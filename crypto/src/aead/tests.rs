@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn session(&mut self, key: &AeadKey) -> SessionId {
-        Aead::<Heap>::open_session(&mut self.aead, key, Purpose::Traffic).unwrap()
+        Aead::<Heap>::open_session(&mut self.aead, key).unwrap()
     }
 
     fn run(&mut self, operation: Operation<HeapChain>) -> Finished<HeapChain> {
@@ -215,6 +215,35 @@ fn every_split_gives_the_bytes_of_the_oracle() {
     assert_eq!(bench.memory.in_use(), 0);
 }
 
+/// Without a session: the bytes of the oracle, whatever the split, and back; not when a bit is turned.
+#[test]
+fn a_key_in_hand_gives_the_bytes_of_the_oracle() {
+    let mut bench = Bench::new(8);
+    for case in 0..300 {
+        let algorithm = ALGORITHMS[case % 3];
+        let key = AeadKey::new(algorithm, &bench.bytes(algorithm.key_len())).unwrap();
+        let (nonce, aad) = ([case.to_le_bytes()[0]; 12], Aad::tls13([22, 3, 3, 1, 0]));
+        let len = bench.below(1200);
+        let plain = bench.bytes(len);
+        let sealed = oracle(&key, nonce, aad.bytes(), &plain);
+        let whole = |middle: &[u8]| [b"before", middle, b"after"].concat();
+        let at = 6..6 + len + TAG_LEN;
+
+        let mut text = bench.scatter(&whole(&[&plain[..], &[0; TAG_LEN]].concat()));
+        assert!(key.once(Direction::Seal, nonce, aad, &mut text, at.clone()));
+        assert_eq!(text.to_vec(), whole(&sealed));
+        assert!(key.once(Direction::Open, nonce, aad, &mut text, at.clone()));
+        assert_eq!(text.to_vec()[6..6 + len], plain);
+
+        let mut forged = sealed;
+        let turned = bench.below(forged.len());
+        forged[turned] ^= 1 << bench.below(8);
+        let mut text = bench.scatter(&whole(&forged));
+        assert!(!key.once(Direction::Open, nonce, aad, &mut text, at));
+    }
+    assert_eq!(bench.aead.sessions(), 0);
+}
+
 /// The end of the plaintext and the tag in segments of their own: what a record's tail looks like when
 /// the plaintext has no tailroom.
 #[test]
@@ -331,7 +360,7 @@ fn a_closed_session_stays_closed() {
     let old = bench.session(&key);
     let other = bench.session(&key);
     assert_eq!(bench.aead.sessions(), 2);
-    assert_eq!(Aead::<Heap>::open_session(&mut bench.aead, &key, Purpose::Handshake), None, "table full");
+    assert_eq!(Aead::<Heap>::open_session(&mut bench.aead, &key), None, "table full");
 
     Aead::<Heap>::close_session(&mut bench.aead, old);
     assert!(!seal(&mut bench, old));
@@ -353,14 +382,14 @@ fn an_id_does_not_come_back_soon() {
         let key = AeadKey::new(Algorithm::Aes128Gcm, &[1; 16]).unwrap();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
-            let session = Aead::<Heap>::open_session(&mut aead, &key, Purpose::Traffic).unwrap();
+            let session = Aead::<Heap>::open_session(&mut aead, &key).unwrap();
             assert!(seen.insert(session));
             Aead::<Heap>::close_session(&mut aead, session);
         }
     }
     let mut none = SoftwareAead::new(0);
     let key = AeadKey::new(Algorithm::Aes128Gcm, &[1; 16]).unwrap();
-    assert_eq!(Aead::<Heap>::open_session(&mut none, &key, Purpose::Traffic), None);
+    assert_eq!(Aead::<Heap>::open_session(&mut none, &key), None);
     Aead::<Heap>::close_session(&mut none, SessionId(0));
 }
 

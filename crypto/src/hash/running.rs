@@ -1,88 +1,112 @@
 //! A hash over bytes that keep coming: `Running`.
 
-use zeroize::optimization_barrier;
-
-use super::chaining::{Block, Chaining, one_block, put_length};
+use super::compression::{Compression, Sha256, Sha384, block_len, pad, put, wipe};
 use super::{Digest, Hash};
 
 /// A hash over bytes that keep coming, a transcript; wiped when dropped.
 #[derive(Clone)]
-pub struct Running {
-    state: Chaining,
-    /// The bytes that do not fill a block, then zeros.
-    block: Block,
-    filled: usize,
-    /// Bytes so far.
-    length: u64,
+pub struct Running(Either);
+
+#[derive(Clone)]
+enum Either {
+    Sha256(Stream<Sha256>),
+    Sha384(Stream<Sha384>),
 }
 
 impl Running {
     /// The hash of no bytes.
     #[must_use]
     pub const fn new(hash: Hash) -> Self {
-        Self { state: Chaining::initial(hash), block: [0; 128], filled: 0, length: 0 }
-    }
-
-    /// A hash of which `state` has taken the first block.
-    pub(super) const fn after_one(state: Chaining) -> Self {
-        Self { state, block: [0; 128], filled: 0, length: state.block_len() as u64 }
+        Self(match hash {
+            Hash::Sha256 => Either::Sha256(Stream::new(Sha256::INITIAL, 0)),
+            Hash::Sha384 => Either::Sha384(Stream::new(Sha384::INITIAL, 0)),
+        })
     }
 
     /// The algorithm.
     #[must_use]
     pub const fn hash(&self) -> Hash {
-        self.state.hash()
+        match &self.0 {
+            Either::Sha256(_) => Hash::Sha256,
+            Either::Sha384(_) => Hash::Sha384,
+        }
     }
 
     /// Takes further bytes.
-    pub fn update(&mut self, mut bytes: &[u8]) {
-        let block_len = self.state.block_len();
-        self.length += bytes.len() as u64;
-        if self.filled > 0 {
-            let (now, rest) = bytes.split_at(bytes.len().min(block_len - self.filled));
-            self.block[self.filled..self.filled + now.len()].copy_from_slice(now);
-            self.filled += now.len();
-            bytes = rest;
-            if self.filled < block_len {
-                return;
-            }
-            self.state.compress_one(&self.block);
-            self.block = [0; 128];
-            self.filled = 0;
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Either::Sha256(stream) => stream.update(bytes),
+            Either::Sha384(stream) => stream.update(bytes),
         }
-        let bytes = self.state.compress(bytes);
-        self.block[..bytes.len()].copy_from_slice(bytes);
-        self.filled = bytes.len();
     }
 
     /// The digest of the bytes so far; more may follow.
     #[must_use]
     pub fn peek(&self) -> Digest {
-        Digest::of(&self.end())
+        match &self.0 {
+            Either::Sha256(stream) => Digest::of::<Sha256>(&stream.end()),
+            Either::Sha384(stream) => Digest::of::<Sha384>(&stream.end()),
+        }
+    }
+}
+
+/// One of the hashes over bytes that keep coming; wiped when dropped.
+pub(super) struct Stream<C: Compression> {
+    state: C::State,
+    /// The bytes that do not fill a block, then zeros.
+    block: C::Block,
+    filled: usize,
+    /// Bytes so far.
+    length: u64,
+}
+
+impl<C: Compression> Stream<C> {
+    /// A hash of which `state` has taken `length` bytes, whole blocks.
+    pub(super) const fn new(state: C::State, length: u64) -> Self {
+        Self { state, block: C::BLANK, filled: 0, length }
     }
 
-    /// The chaining value behind the last block.
-    pub(super) fn end(&self) -> Chaining {
-        let (mut state, mut block, hash) = (self.state, self.block, self.hash());
-        // FIPS 180-4 section 5.1: a bit, zeros, and the length.
-        block[self.filled] = 0x80;
-        if self.filled > one_block(hash) {
-            state.compress_one(&block);
-            block = [0; 128];
+    /// Takes further bytes.
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        if self.filled > 0 {
+            let (now, rest) = bytes.split_at(bytes.len().min(block_len::<C>() - self.filled));
+            put(&mut self.block.as_mut()[self.filled..], now);
+            self.filled += now.len();
+            bytes = rest;
+            if self.filled < block_len::<C>() {
+                return;
+            }
+            C::compress(&mut self.state, std::slice::from_ref(&self.block));
+            self.block = C::BLANK;
+            self.filled = 0;
         }
-        put_length(hash, &mut block, self.length);
-        state.compress_one(&block);
-        block = [0; 128];
-        optimization_barrier(&block);
+        let (blocks, rest) = C::blocks(bytes);
+        C::compress(&mut self.state, blocks);
+        put(self.block.as_mut(), rest);
+        self.filled = rest.len();
+    }
+
+    /// The state behind the last block.
+    pub(super) fn end(&self) -> C::State {
+        let (mut state, mut end) = (self.state, C::SHORT);
+        put(end.as_mut(), &self.block.as_ref()[..self.filled]);
+        let (blocks, _) = C::blocks(pad::<C>(end.as_mut(), self.filled, self.length));
+        C::compress(&mut state, blocks);
+        wipe(&mut end, C::SHORT);
         state
     }
 }
 
-impl Drop for Running {
+impl<C: Compression> Clone for Stream<C> {
+    fn clone(&self) -> Self {
+        Self { state: self.state, block: self.block, filled: self.filled, length: self.length }
+    }
+}
+
+impl<C: Compression> Drop for Stream<C> {
     fn drop(&mut self) {
-        // `Zeroize` would write byte after byte, which takes as long as the hash.
-        self.block = [0; 128];
-        optimization_barrier(&self.block);
-        self.state.wipe();
+        wipe(&mut self.block, C::BLANK);
+        wipe(&mut self.state, C::INITIAL);
     }
 }

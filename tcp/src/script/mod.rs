@@ -6,11 +6,12 @@
 //! |---|---|
 //! | `< FLAGS FROM[:TO] [ack=] [win=] [mss=] [ws=] [ts=V:E] [port=]` | the peer sends a segment |
 //! | ... `[opts=HEX] [fill=BYTE] [from=ADDRESS] [from_port=] [spoil=AT]` | ... with these options, with other bytes, by another, with a bit wrong |
+//! | `<< ...` | as `<`, in one turn with the next line |
 //! | `> FLAGS FROM[:TO] [...]` | the next segment that left was this; only what is named is compared |
 //! | `> nothing` | nothing (more) left |
 //! | `! EVENTS` | what `ready` says: `accepted connected readable fin acked closed=reason`, or `nothing` |
 //! | `+N` | N milliseconds pass |
-//! | `connect`, `write N`, `finish`, `read N`, `take N`, `consume N`, `release`, `abort` | our upper layer |
+//! | `connect`, `write N`, `finish`, `end N` (both), `read N`, `take N`, `consume N`, `release`, `abort` | our upper layer |
 //! | `icmp TYPE CODE SEQ [MTU]` | an ICMP error about our segment at SEQ comes |
 //! | `count REASON N` | a counter's value |
 //! | `slots N`, `waiting N`, `half_open N` | connections, and those in TIME-WAIT and of listeners |
@@ -25,6 +26,7 @@
 mod attack;
 mod close;
 mod data;
+mod fewest;
 mod loss;
 mod memory;
 mod open;
@@ -221,7 +223,11 @@ impl Player {
         let words: Vec<&str> = words.collect();
         let number = |at: usize| words.get(at).map(|word| word.parse::<usize>().expect("a number"));
         match verb {
-            "<" => self.send(&words),
+            "<<" => self.send(&words),
+            "<" => {
+                self.send(&words);
+                self.turn();
+            }
             ">" if words == ["nothing"] => self.expect_nothing(),
             ">" => self.expect(&words),
             "!" => self.expect_events(&words),
@@ -234,6 +240,10 @@ impl Player {
             }
             "write" => {
                 self.app.left += number(0).expect("how much");
+                self.wake();
+            }
+            "end" => {
+                (self.app.left, self.app.finished) = (number(0).expect("how much"), true);
                 self.wake();
             }
             "finish" => {
@@ -433,7 +443,6 @@ impl Player {
         let payload: Vec<u8> =
             (start..start + length).map(|offset| line.fill.unwrap_or_else(|| byte(offset))).collect();
         self.input_tcp(&tcp, &payload, &line);
-        self.turn();
     }
 
     fn input_tcp(&mut self, tcp: &Tcp, payload: &[u8], line: &Line) {

@@ -8,7 +8,6 @@ use crate::config::{Kind, ServerConfig};
 use crate::error::Error;
 use crate::messages::client_hello::ClientHello;
 use crate::suite::{Authentication, Suite, Version};
-use crate::transcript::Transcript;
 
 /// Change_cipher_spec records that are dropped for middlebox compatibility.
 pub(super) const MAX_CHANGE_CIPHER_SPECS: u8 = 2;
@@ -28,7 +27,6 @@ pub(crate) struct Hello {
 /// What a HelloRetryRequest asked for.
 pub(super) struct Retry {
     pub(super) group: Group,
-    pub(super) transcript: Transcript,
     pub(super) constant_part: Digest,
     pub(super) change_cipher_specs: u8,
 }
@@ -86,7 +84,7 @@ impl Hello {
             }
             let terms = terms13(cx.config, &hello, retry.group)?;
             let peer = peer(retry.group, share, cx)?.ok_or(Error::SharesFull)?;
-            return Ok(tls13::start(&hello, message, terms, peer, Some(retry.transcript), cx));
+            return Ok(tls13::start(&hello, message, terms, peer, true, cx));
         }
         // A share of a group that we like less is taken as it is: to be asked again would cost the client a round
         // trip, and both sides more than the better group is worth to one that did not send it.
@@ -95,7 +93,7 @@ impl Hello {
             if let Some(share) = shares.find(group, groups)? {
                 let terms = terms13(cx.config, &hello, group)?;
                 match peer(group, share, cx)? {
-                    Some(peer) => return Ok(tls13::start(&hello, message, terms, peer, None, cx)),
+                    Some(peer) => return Ok(tls13::start(&hello, message, terms, peer, false, cx)),
                     None => short_of_room = true,
                 }
                 cx.out.counters.shares_passed_over = cx.out.counters.shares_passed_over.wrapping_add(1);

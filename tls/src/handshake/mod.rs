@@ -24,6 +24,7 @@ use crate::messages::{HEADER, MAX_CLIENT_HELLO, MAX_OTHER, kind};
 use crate::record::{Incoming, Outgoing};
 use crate::server::Out;
 use crate::suite::{Suite, Version};
+use crate::transcript::Transcript;
 
 /// What a handshake agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub(crate) struct Context<'c, 'o, M: Memory> {
     pub(crate) shares: &'c SharePool,
     pub(crate) incoming: &'c mut Incoming<M>,
     pub(crate) outgoing: &'c mut Outgoing<M>,
+    pub(crate) transcript: &'c mut Transcript,
     /// A job that the engine had no room for.
     pub(crate) job: &'c mut Option<Job>,
     pub(crate) out: &'c mut Out<'o, M>,
@@ -197,20 +199,27 @@ impl<C: levee_buf::Chain> State<C> {
         done: Done,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<Self, Error> {
-        match (self, done) {
+        match done {
             // RFC 8446 section 7.4.2 and RFC 8422 section 5.11: abort on a share that is not valid.
-            (_, Done::Failed(Failure::InvalidShare)) => Err(Error::BadKeyShare),
-            (_, Done::Failed(_)) => Err(Error::EngineFailed),
-            (Self::Exchange13(state), Done::Exchanged { share, secret }) => {
-                state.exchanged(&share, &secret, cx)
-            }
-            (Self::Sign13(state), Done::Signed(signature)) => state.signed(&signature, cx),
-            (Self::Generate12(state), Done::Generated { private, share }) => {
-                state.generated(private, share, cx)
-            }
-            (Self::Sign12(state), Done::Signed(signature)) => state.signed(&signature, cx),
-            (Self::Agree12(state), Done::Agreed { secret }) => state.agreed(&secret, cx),
-            _ => Err(Error::UnexpectedCompletion),
+            Done::Failed(Failure::InvalidShare) => Err(Error::BadKeyShare),
+            Done::Failed(_) => Err(Error::EngineFailed),
+            Done::Exchanged { share, secret } => match self {
+                Self::Exchange13(state) => state.exchanged(&share, &secret, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
+            Done::Signed(signature) => match self {
+                Self::Sign13(state) => state.signed(&signature, cx),
+                Self::Sign12(state) => state.signed(&signature, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
+            Done::Generated { private, share } => match self {
+                Self::Generate12(state) => state.generated(private, share, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
+            Done::Agreed { secret } => match self {
+                Self::Agree12(state) => state.agreed(&secret, cx),
+                _ => Err(Error::UnexpectedCompletion),
+            },
         }
     }
 }

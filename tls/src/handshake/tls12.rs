@@ -4,14 +4,14 @@
 //! ServerHelloDone, the second change_cipher_spec and Finished, each in one segment.
 
 use levee_buf::{Memory, Pieces, Reader, Writer};
-use levee_crypto::{Job, Message as Signed, PrivateShare, Purpose, Secret, Share, Signature, TAG_LEN};
+use levee_crypto::{Job, Message as Signed, PrivateShare, Secret, Share, Signature, TAG_LEN};
 
 use super::hello::secure_renegotiation;
 use super::tls13::certificate;
 use super::{Context, Established, Message, State, Traffic};
 use crate::codec::{append, end};
 use crate::error::Error;
-use crate::keys::{Keys, MasterSecret12};
+use crate::keys::{Keys, MasterSecret12, Prf12};
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_flight::{self, Answers, MAX_SERVER_HELLO};
 use crate::record::{ContentType, HEADER, Protection, header};
@@ -33,7 +33,6 @@ const FINISHED: usize = 4 + 12;
 /// What all states carry.
 struct Common {
     terms: Established,
-    transcript: Transcript,
     client_random: [u8; 32],
     server_random: [u8; 32],
     extended_master_secret: bool,
@@ -57,11 +56,11 @@ pub(super) fn start<M: Memory>(
     if cx.config.enables(Version::Tls13) {
         *server_random.last_chunk_mut().ok_or(Error::EngineFailed)? = DOWNGRADE;
     }
+    *cx.transcript = Transcript::new(terms.suite.hash(), message.bytes);
     cx.submit(Job::Generate { group: terms.group });
     Ok(State::Generate12(Generate {
         common: Common {
             terms,
-            transcript: Transcript::new(terms.suite.hash(), message.bytes),
             client_random: hello.random,
             server_random,
             extended_master_secret: hello.extended_master_secret,
@@ -105,7 +104,7 @@ impl Sign {
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
         let Self { hello, private, share } = self;
-        let Generate { mut common, secure_renegotiation, point_formats } = hello;
+        let Generate { common, secure_renegotiation, point_formats } = hello;
         let terms = common.terms;
         let config = cx.config;
         let certificate = certificate(config, terms)?;
@@ -133,7 +132,7 @@ impl Sign {
             server_flight::server_key_exchange(out, parameters, scheme, signature.bytes())?;
             server_flight::server_hello_done(out)
         })?;
-        common.transcript.add(flight.chunk(HEADER));
+        cx.transcript.add(flight.chunk(HEADER));
         let length = flight.len() - HEADER;
         let head = flight.chunk_mut(0).and_then(|record| record.first_chunk_mut());
         *head.ok_or(Error::SealFailed)? = header(ContentType::Handshake, length);
@@ -154,7 +153,7 @@ impl ClientKey {
         message: &Message<'_>,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
-        let Self { mut common, private } = self;
+        let Self { common, private } = self;
         let mut input = Reader::new(message.body());
         let share = input.vec8()?.rest();
         end(&input)?;
@@ -163,7 +162,7 @@ impl ClientKey {
             return Err(Error::Malformed);
         }
         let peer = Share::new(common.terms.group, share).ok_or(Error::BadKeyShare)?;
-        common.transcript.add(message.bytes);
+        cx.transcript.add(message.bytes);
         cx.submit(Job::Agree { private, peer });
         Ok(State::Agree12(Agree { common }))
     }
@@ -180,24 +179,25 @@ impl Agree {
         secret: &Secret,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
-        let Common { terms, transcript, client_random, server_random, extended_master_secret } = &self.common;
+        let Common { terms, client_random, server_random, extended_master_secret } = &self.common;
         let hash = terms.suite.hash();
         let master = if *extended_master_secret {
-            MasterSecret12::extended(hash, secret.bytes(), &transcript.digest())
+            MasterSecret12::extended(hash, secret.bytes(), &cx.transcript.digest())
         } else {
             MasterSecret12::plain(hash, secret.bytes(), client_random, server_random)
         };
         cx.key_log("CLIENT_RANDOM", client_random, master.bytes());
-        let keys = master.prf().keys(terms.suite, client_random, server_random);
+        let prf = master.prf();
+        let keys = prf.keys(terms.suite, client_random, server_random);
         let [client, server] = keys.ok_or(Error::EngineFailed)?;
-        Ok(State::ChangeCipher12(ChangeCipher { common: self.common, master, client, server }))
+        Ok(State::ChangeCipher12(ChangeCipher { terms: *terms, prf, client, server }))
     }
 }
 
 /// Waiting for the client's change_cipher_spec.
 pub(crate) struct ChangeCipher {
-    common: Common,
-    master: MasterSecret12,
+    terms: Established,
+    prf: Prf12,
     client: Keys,
     server: Keys,
 }
@@ -207,17 +207,16 @@ impl ChangeCipher {
         self,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
-        let Self { common, master, client, server } = self;
-        let keys = Protection::install(&client, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
-        cx.incoming.protect(keys, cx.out.aead);
-        Ok(State::Finished12(Finished { common, master, server }))
+        let Self { terms, prf, client, server } = self;
+        cx.incoming.protect(Protection::handshake(client, Version::Tls12), cx.out.aead);
+        Ok(State::Finished12(Finished { terms, prf, server }))
     }
 }
 
 /// Waiting for the client's Finished.
 pub(crate) struct Finished {
-    common: Common,
-    master: MasterSecret12,
+    terms: Established,
+    prf: Prf12,
     server: Keys,
 }
 
@@ -227,10 +226,9 @@ impl Finished {
         message: &Message<'_>,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
-        let Self { common: Common { terms, mut transcript, .. }, master, server } = self;
+        let Self { terms, prf, server } = self;
         message.expect_last()?;
-        let prf = master.prf();
-        let expected = prf.client_finished(&transcript.digest());
+        let expected = prf.client_finished(&cx.transcript.digest());
         // RFC 5246 section 7.2.2: decode_error is for a message of an incorrect length.
         if message.body().len() != expected.len() {
             return Err(Error::Malformed);
@@ -238,11 +236,10 @@ impl Finished {
         if !bool::from(subtle::ConstantTimeEq::ct_eq(&expected[..], message.body())) {
             return Err(Error::BadFinished);
         }
-        transcript.add(message.bytes);
-        let verify_data = prf.server_finished(&transcript.digest());
+        cx.transcript.add(message.bytes);
+        let verify_data = prf.server_finished(&cx.transcript.digest());
 
-        let keys = Protection::install(&server, Version::Tls12, Purpose::Traffic, &mut cx.out.records())?;
-        cx.outgoing.protect(keys, cx.out.aead);
+        cx.outgoing.protect(Protection::handshake(server, Version::Tls12), cx.out.aead);
         let prefix = cx.outgoing.prefix();
         let room = HEADER + 1 + prefix + FINISHED + TAG_LEN;
         let mut flight = cx.out.memory.alloc(room).ok_or(Error::MemoryExhausted)?;

@@ -5,14 +5,14 @@
 //! key exchange is done, its last when the signature is.
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_crypto::{Digest, Group, Job, Message as Signed, Purpose, Secret, Share, Signature, TAG_LEN};
+use levee_crypto::{Digest, Group, Job, Message as Signed, Secret, Share, Signature, TAG_LEN};
 
 use super::hello::{Hello, MAX_CHANGE_CIPHER_SPECS, Retry};
 use super::{Context, Established, Message, State, Traffic};
 use crate::codec::append;
 use crate::config::{Certificate, MAX_CERTIFICATE_MESSAGE};
 use crate::error::Error;
-use crate::keys::{HandshakeSecret, Keys, MasterSecret, TrafficSecret};
+use crate::keys::{HandshakeSecret, MasterSecret, TrafficSecret};
 use crate::messages::SessionId;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_flight::{self, MAX_ENCRYPTED_EXTENSIONS, MAX_SERVER_HELLO};
@@ -48,7 +48,6 @@ const _: () = assert!(
 /// Waiting for the key exchange.
 pub(crate) struct Exchange {
     terms: Established,
-    transcript: Transcript,
     client_random: [u8; 32],
     session_id: SessionId,
     /// The change_cipher_spec went out behind the HelloRetryRequest.
@@ -56,28 +55,24 @@ pub(crate) struct Exchange {
     early_data: bool,
 }
 
-/// Starts the key exchange with `peer`; `transcript` is that of a HelloRetryRequest.
+/// Starts the key exchange with `peer`; `retried`, the transcript has a HelloRetryRequest.
 pub(super) fn start<M: Memory>(
     hello: &ClientHello<'_>,
     message: &Message<'_>,
     terms: Established,
     peer: Share,
-    transcript: Option<Transcript>,
+    retried: bool,
     cx: &mut Context<'_, '_, M>,
 ) -> State<M::Chain> {
-    let retried = transcript.is_some();
-    let transcript = match transcript {
-        Some(mut transcript) => {
-            transcript.add(message.bytes);
-            transcript
-        }
-        None => Transcript::new(terms.suite.hash(), message.bytes),
-    };
+    if retried {
+        cx.transcript.add(message.bytes);
+    } else {
+        *cx.transcript = Transcript::new(terms.suite.hash(), message.bytes);
+    }
     cx.incoming.skip_early_data(false);
     cx.submit(Job::Exchange { group: terms.group, peer });
     State::Exchange13(Exchange {
         terms,
-        transcript,
         client_random: hello.random,
         session_id: SessionId::new(hello.session_id),
         retried,
@@ -92,10 +87,10 @@ pub(super) fn retry<M: Memory>(
     terms: Established,
     cx: &mut Context<'_, '_, M>,
 ) -> Result<State<M::Chain>, Error> {
-    let mut transcript = Transcript::retried(terms.suite.hash(), message.bytes);
+    *cx.transcript = Transcript::retried(terms.suite.hash(), message.bytes);
     let room = HEADER + MAX_SERVER_HELLO + CHANGE_CIPHER_SPEC.len();
     let mut wire = cx.out.memory.alloc(room).ok_or(Error::MemoryExhausted)?;
-    write_hello(&mut wire, MAX_SERVER_HELLO, &mut transcript, true, hello.session_id, |out| {
+    write_hello(&mut wire, MAX_SERVER_HELLO, cx.transcript, true, hello.session_id, |out| {
         server_flight::hello_retry_request(out, hello.session_id, terms.suite, terms.group)
     })?;
     cx.outgoing.send(wire);
@@ -103,7 +98,7 @@ pub(super) fn retry<M: Memory>(
     cx.out.counters.hello_retries = cx.out.counters.hello_retries.wrapping_add(1);
     let constant_part = hello.constant_part();
     let group: Group = terms.group;
-    Ok(State::Hello(Hello::retry(Retry { group, transcript, constant_part, change_cipher_specs: 0 })))
+    Ok(State::Hello(Hello::retry(Retry { group, constant_part, change_cipher_specs: 0 })))
 }
 
 /// Writes the record of a ServerHello of at most `room` bytes and adds it to the transcript; then the change_cipher_spec, when
@@ -131,7 +126,6 @@ fn write_hello<C: Chain>(
 /// Waiting for the signature.
 pub(crate) struct Sign<C> {
     terms: Established,
-    transcript: Transcript,
     client_random: [u8; 32],
     client: TrafficSecret,
     server: TrafficSecret,
@@ -150,7 +144,7 @@ impl Exchange {
         secret: &Secret,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
-        let Self { terms, mut transcript, client_random, session_id, retried, early_data } = self;
+        let Self { terms, client_random, session_id, retried, early_data } = self;
         let config = cx.config;
         let certificate = certificate(config, terms)?;
         let random = cx.random();
@@ -160,13 +154,13 @@ impl Exchange {
         let rest = MAX_ENCRYPTED_EXTENSIONS + certificate.message13.len() + MAX_CERTIFICATE_VERIFY;
         let behind = MAX_FINISHED + 1 + TAG_LEN;
         let mut flight = cx.out.memory.alloc(room + rest + behind).ok_or(Error::MemoryExhausted)?;
-        write_hello(&mut flight, hello, &mut transcript, !retried, session_id.bytes(), |out| {
+        write_hello(&mut flight, hello, cx.transcript, !retried, session_id.bytes(), |out| {
             let (suite, group) = (terms.suite, terms.group);
             server_flight::server_hello13(out, &random, session_id.bytes(), suite, group, share)
         })?;
 
-        let hello_digest = transcript.digest();
-        let handshake = HandshakeSecret::new(transcript.hash(), secret.bytes()).key();
+        let hello_digest = cx.transcript.digest();
+        let handshake = HandshakeSecret::new(terms.suite.hash(), secret.bytes()).key();
         let [client, server] = handshake.traffic(&hello_digest);
         cx.key_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client_random, client.bytes());
         cx.key_log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &client_random, server.bytes());
@@ -179,22 +173,12 @@ impl Exchange {
             server_flight::encrypted_extensions(out, terms.named, protocol.map(Vec::as_slice))
         })?;
         append(&mut flight, certificate.message13.len(), |out| out.bytes(&certificate.message13))?;
-        transcript.add(flight.chunk(messages));
+        cx.transcript.add(flight.chunk(messages));
 
-        let message = signed_content(&transcript.digest()).ok_or(Error::EngineFailed)?;
+        let message = signed_content(&cx.transcript.digest()).ok_or(Error::EngineFailed)?;
         cx.submit(Job::Sign { key: certificate.key, scheme: terms.scheme, message });
         let master = handshake.master();
-        Ok(State::Sign13(Sign {
-            terms,
-            transcript,
-            client_random,
-            client,
-            server,
-            master,
-            flight,
-            start,
-            early_data,
-        }))
+        Ok(State::Sign13(Sign { terms, client_random, client, server, master, flight, start, early_data }))
     }
 }
 
@@ -216,52 +200,46 @@ impl<C: Chain> Sign<C> {
         signature: &Signature,
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<C>, Error> {
-        let Self { terms, mut transcript, client_random, client, server, master, mut flight, start, .. } =
-            self;
+        let Self { terms, client_random, client, server, master, mut flight, start, .. } = self;
         let at = flight.len();
         append(&mut flight, MAX_CERTIFICATE_VERIFY, |out| {
             server_flight::certificate_verify(out, terms.scheme, signature.bytes())
         })?;
-        transcript.add(flight.chunk(at));
+        cx.transcript.add(flight.chunk(at));
         let at = flight.len();
         let algorithm = terms.suite.algorithm();
-        let server = server.handshake_keys(algorithm).ok_or(Error::EngineFailed)?;
-        let client = client.handshake_keys(algorithm).ok_or(Error::EngineFailed)?;
-        let verify_data = server.1.verify_data(&transcript.digest());
+        let keys = TrafficSecret::handshake_keys([&client, &server], algorithm);
+        let [(client_keys, client), (server_keys, server)] = keys.ok_or(Error::EngineFailed)?;
+        let verify_data = server.verify_data(&cx.transcript.digest());
         append(&mut flight, MAX_FINISHED, |out| server_flight::finished(out, &verify_data))?;
-        transcript.add(flight.chunk(at));
-        let digest = transcript.digest();
+        cx.transcript.add(flight.chunk(at));
+        let digest = cx.transcript.digest();
 
-        let [client_traffic, server_traffic] = master.traffic(&digest);
-        cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client_traffic.bytes());
-        cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server_traffic.bytes());
+        if cx.out.keylog.is_some() {
+            let [client, server] = master.traffic(&digest);
+            cx.key_log("CLIENT_TRAFFIC_SECRET_0", &client_random, client.bytes());
+            cx.key_log("SERVER_TRAFFIC_SECRET_0", &client_random, server.bytes());
+        }
 
-        let keys = install(&server.0, cx)?;
-        cx.outgoing.protect(keys, cx.out.aead);
+        cx.outgoing.protect(Protection::handshake(server_keys, Version::Tls13), cx.out.aead);
         cx.outgoing.seal_in_place(flight, start, ContentType::Handshake, &mut cx.out.records())?;
-        cx.outgoing.protect(Protection::traffic(server_traffic, algorithm), cx.out.aead);
-        let keys = install(&client.0, cx)?;
-        cx.incoming.protect(keys, cx.out.aead);
+        cx.outgoing.protect(Protection::master(master, algorithm), cx.out.aead);
+        cx.incoming.protect(Protection::handshake(client_keys, Version::Tls13), cx.out.aead);
+        cx.incoming.keep_transcript(digest);
         cx.incoming.skip_early_data(self.early_data);
         cx.incoming.take_plain_alerts(true);
         Ok(State::Finished13(Finished {
             terms,
-            expected: client.1.verify_data(&digest),
-            client_traffic,
+            expected: client.verify_data(&digest),
             change_cipher_specs: 0,
         }))
     }
-}
-
-fn install<M: Memory>(keys: &Keys, cx: &mut Context<'_, '_, M>) -> Result<Protection, Error> {
-    Protection::install(keys, Version::Tls13, Purpose::Handshake, &mut cx.out.records())
 }
 
 /// Waiting for the client's Finished.
 pub(crate) struct Finished {
     terms: Established,
     expected: Digest,
-    client_traffic: TrafficSecret,
     change_cipher_specs: u8,
 }
 
@@ -287,8 +265,7 @@ impl Finished {
         if !self.expected.matches(message.body()) {
             return Err(Error::BadFinished);
         }
-        let keys = Protection::traffic(self.client_traffic, self.terms.suite.algorithm());
-        cx.incoming.protect(keys, cx.out.aead);
+        cx.incoming.begin_application(self.terms.suite.algorithm(), cx.out.aead);
         cx.incoming.take_plain_alerts(false);
         Ok(State::Done(Traffic::new(self.terms)))
     }

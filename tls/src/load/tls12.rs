@@ -2,7 +2,7 @@
 //! resumed one (section 7.3, RFC 5077), and one inside a connection (RFC 5746).
 
 use levee_buf::{Memory, Pieces, Reader};
-use levee_crypto::{Group, Message as Content, Purpose, Share};
+use levee_crypto::{Group, Message as Content, Share};
 use subtle::ConstantTimeEq;
 
 use super::ClientEstablished;
@@ -291,9 +291,7 @@ impl Common {
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State, Error> {
         let verify_data = agreed.master.prf().client_finished(&self.transcript.digest());
-        let records = &mut cx.out.records();
-        let keys = Protection::install(&agreed.client, Version::Tls12, Purpose::Traffic, records)?;
-        cx.outgoing.protect(keys, cx.out.aead);
+        cx.outgoing.protect(Protection::handshake(agreed.client.clone(), Version::Tls12), cx.out.aead);
         if !self.inside {
             append(&mut flight, HEADER + 1, |out| {
                 out.bytes(&header(ContentType::ChangeCipherSpec, 1))?;
@@ -350,9 +348,7 @@ impl ChangeCipher {
         if self.common.ticket_due {
             return Err(Error::UnexpectedRecord);
         }
-        let (server, records) = (&self.agreed.server, &mut cx.out.records());
-        let keys = Protection::install(server, Version::Tls12, Purpose::Traffic, records)?;
-        cx.incoming.protect(keys, cx.out.aead);
+        cx.incoming.protect(Protection::handshake(self.agreed.server.clone(), Version::Tls12), cx.out.aead);
         Ok(State::Finished12(Finished(self)))
     }
 }

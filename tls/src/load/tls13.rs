@@ -1,7 +1,7 @@
 //! The client's handshake of TLS 1.3 from ServerHello to both Finished (RFC 8446 section 4).
 
 use levee_buf::{Memory, Pieces, Reader};
-use levee_crypto::{Digest, Purpose};
+use levee_crypto::Digest;
 
 use super::ClientEstablished;
 use super::config::{ClientHandle, ClientOut, Verify};
@@ -93,8 +93,8 @@ pub(super) fn start<M: Memory>(
     let [client, server] = secret.traffic(&digest);
     cx.out.key_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &terms.client_random, client.bytes());
     cx.out.key_log("SERVER_HANDSHAKE_TRAFFIC_SECRET", &terms.client_random, server.bytes());
-    let keys = install(&server, suite, Purpose::Handshake, cx.out)?;
-    cx.incoming.protect(keys, cx.out.aead);
+    let keys = server.keys(suite.algorithm()).ok_or(Error::EngineFailed)?;
+    cx.incoming.protect(Protection::handshake(keys, Version::Tls13), cx.out.aead);
     // A server that cannot go on after its ServerHello may tell so without keys.
     cx.incoming.take_plain_alerts(true);
     Ok(State::Flight13(Flight {
@@ -185,8 +185,8 @@ impl Answer {
         let Self { terms, mut transcript, secret, client, retried } = self;
         let Terms { established, client_random } = terms;
         let digest: Digest = transcript.digest();
-        let keys = install(&client, established.suite, Purpose::Handshake, cx.out)?;
-        cx.outgoing.protect(keys, cx.out.aead);
+        let keys = client.keys(established.suite.algorithm()).ok_or(Error::EngineFailed)?;
+        cx.outgoing.protect(Protection::handshake(keys, Version::Tls13), cx.out.aead);
         // RFC 8446 appendix D.4: immediately before its second flight.
         if !retried {
             append(&mut flight, CHANGE_CIPHER_SPEC.len(), |out| out.bytes(&CHANGE_CIPHER_SPEC))?;
@@ -239,9 +239,9 @@ impl Ready {
         let [client, server] = master.traffic(&self.digest);
         out.key_log("CLIENT_TRAFFIC_SECRET_0", &self.client_random, client.bytes());
         out.key_log("SERVER_TRAFFIC_SECRET_0", &self.client_random, server.bytes());
-        let keys = install(&client, suite, Purpose::Traffic, out)?;
+        let keys = install(&client, suite, out)?;
         outgoing.protect(keys, out.aead);
-        let keys = install(&server, suite, Purpose::Traffic, out)?;
+        let keys = install(&server, suite, out)?;
         incoming.protect(keys, out.aead);
         let resumption = self.finished.map(|digest| master.resumption(&digest));
         Ok(Secrets { client, server, resumption })
@@ -252,11 +252,10 @@ impl Ready {
 pub(super) fn install<M: Memory>(
     secret: &TrafficSecret,
     suite: Suite,
-    purpose: Purpose,
     out: &mut ClientOut<'_, M>,
 ) -> Result<Protection, Error> {
     let keys = secret.keys(suite.algorithm()).ok_or(Error::EngineFailed)?;
-    Protection::install(&keys, Version::Tls13, purpose, &mut out.records())
+    Protection::install(&keys, Version::Tls13, &mut out.records())
 }
 
 /// The index of the protocol that the server chose.

@@ -2,7 +2,6 @@
 //! to know.
 
 use levee_buf::{Memory, Reader, Writer};
-use levee_crypto::Purpose;
 
 use super::ClientEstablished;
 use super::config::{ClientHandle, ClientOut};
@@ -118,7 +117,7 @@ impl Traffic {
                 }
                 out.counters.key_updates_in = out.counters.key_updates_in.wrapping_add(1);
                 *server = server.next();
-                let keys = install(server, established.suite, Purpose::Traffic, out)?;
+                let keys = install(server, established.suite, out)?;
                 incoming.protect(keys, out.aead);
                 // RFC 8446 section 4.6.3: one answer to several requests is enough.
                 self.update_due |= request == 1;
@@ -156,7 +155,7 @@ impl Traffic {
         self.update_due = false;
         // RFC 8446 section 4.6.3: the KeyUpdate is encrypted with the old key.
         *client = client.next();
-        let keys = install(client, established.suite, Purpose::Traffic, out)?;
+        let keys = install(client, established.suite, out)?;
         outgoing.protect(keys, out.aead);
         out.counters.key_updates_out = out.counters.key_updates_out.wrapping_add(1);
         Ok(())

@@ -2,10 +2,11 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use levee_buf::{Chain, MAX_ROOM, Memory, Pieces};
-use levee_crypto::{Aead, Answer, Direction, Finished, Operation, TAG_LEN};
+use levee_crypto::{Aead, Algorithm, Answer, Digest, Direction, Finished, Operation, TAG_LEN};
 
 use super::{ContentType, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, Protection, Records};
 use crate::error::Error;
+use crate::keys::TrafficSecret;
 use crate::suite::Version;
 
 /// The bytes of rejected early data that are skipped, with all that protects them: servers commonly allow
@@ -33,6 +34,7 @@ pub(crate) struct Incoming<M: Memory> {
     wire: M::Chain,
     protection: Option<Protection>,
     opening: Opening<M::Chain>,
+    application: Application,
     /// The outer type of the record being opened.
     kind: ContentType,
     /// Bytes of records that may yet be skipped as rejected early data.
@@ -40,6 +42,15 @@ pub(crate) struct Incoming<M: Memory> {
     empty: u8,
     /// Alerts in plaintext are taken though protection is on: the client may not have our keys.
     plain_alerts: bool,
+}
+
+/// What a server's keys of application data come from, before they are there.
+enum Application {
+    Nothing,
+    /// The transcript up to the server's Finished.
+    Transcript(Digest),
+    /// The client's first secret, while records are still under the key of the handshake.
+    Secret(TrafficSecret),
 }
 
 enum Opening<C> {
@@ -55,6 +66,7 @@ impl<M: Memory> Default for Incoming<M> {
             wire: M::Chain::default(),
             protection: None,
             opening: Opening::Idle,
+            application: Application::Nothing,
             kind: ContentType::Handshake,
             skip: 0,
             empty: 0,
@@ -157,6 +169,41 @@ impl<M: Memory> Incoming<M> {
         if let Some(old) = self.protection.replace(protection).and_then(|old| old.session()) {
             aead.close_session(old);
         }
+    }
+
+    /// Keeps the transcript up to the server's Finished until secrets are derived of it.
+    pub(crate) fn keep_transcript(&mut self, finished: Digest) {
+        self.application = Application::Transcript(finished);
+    }
+
+    /// The handshake is over: records are of application data from now on.
+    pub(crate) fn begin_application(&mut self, algorithm: Algorithm, aead: &mut dyn Aead<M>) {
+        let protection = match std::mem::replace(&mut self.application, Application::Nothing) {
+            Application::Secret(secret) => Protection::traffic(secret, algorithm),
+            application => {
+                self.application = application;
+                Protection::awaiting(algorithm)
+            }
+        };
+        self.protect(protection, aead);
+    }
+
+    /// Whether records under a key that is not derived yet may be here.
+    pub(crate) fn awaits_secret(&self) -> bool {
+        !self.wire.is_empty() && self.protection.as_ref().is_some_and(Protection::is_awaiting)
+    }
+
+    /// Has `divide` derive the secrets of application data, of the transcript that was kept; takes the client's.
+    pub(crate) fn divide(&mut self, divide: impl FnOnce(&Digest) -> Option<TrafficSecret>) {
+        let Application::Transcript(finished) = &self.application else { return };
+        let Some(secret) = divide(finished) else { return };
+        self.application = match &mut self.protection {
+            Some(protection) if protection.is_awaiting() => {
+                *protection = Protection::traffic(secret, protection.algorithm);
+                Application::Nothing
+            }
+            _ => Application::Secret(secret),
+        };
     }
 
     /// Goes on under the next key of a KeyUpdate (RFC 8446 section 4.6.3), if this one has a next.
@@ -265,15 +312,13 @@ impl<M: Memory> Incoming<M> {
         });
         let plaintext = record.len().saturating_sub(start).saturating_sub(TAG_LEN);
         self.kind = kind;
-        let operation = Operation {
-            session,
-            direction: Direction::Open,
-            nonce: protection.nonce(explicit),
-            aad: protection.aad(kind, header, plaintext),
-            at: start..record.len(),
-            text: record,
-            into: None,
+        let (direction, at) = (Direction::Open, start..record.len());
+        let (nonce, aad) = (protection.nonce(explicit), protection.aad(kind, header, plaintext));
+        let Some(session) = session else {
+            let ok = protection.by_hand(direction, nonce, aad, &mut record, at);
+            return self.opened(Finished { direction, text: record, ok }, out);
         };
+        let operation = Operation { session, direction, nonce, aad, at, text: record, into: None };
         match out.aead.submit(out.token, operation) {
             Answer::Now(finished) => return self.opened(finished, out),
             Answer::Later => self.opening = Opening::InFlight,

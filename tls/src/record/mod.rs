@@ -5,15 +5,17 @@
 mod incoming;
 mod outgoing;
 
+use std::ops::Range;
+
 pub(crate) use incoming::{Incoming, Record};
-use levee_buf::Memory;
-use levee_crypto::{Aad, Aead, Algorithm, Purpose, SessionId, TAG_LEN, Token};
+use levee_buf::{Chain, Memory};
+use levee_crypto::{Aad, Aead, Algorithm, Direction, SessionId, TAG_LEN, Token};
 pub(crate) use outgoing::Outgoing;
 use zeroize::Zeroize;
 
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::keys::{Keys, TrafficSecret};
+use crate::keys::{Keys, MasterSecret, TrafficSecret};
 use crate::suite::Version;
 
 /// Bytes of a record header.
@@ -68,12 +70,24 @@ pub(crate) fn header(kind: ContentType, length: usize) -> [u8; HEADER] {
 
 /// The key of one direction and its sequence number.
 pub(crate) struct Protection {
-    /// What the key comes from, and the next one will, of application data of TLS 1.3.
-    secret: Option<TrafficSecret>,
+    source: Source,
     key: Option<Key>,
     version: Version,
     algorithm: Algorithm,
     seq: u64,
+}
+
+/// What the key comes from, outside the AEAD engine.
+enum Source {
+    /// Of application data of TLS 1.3: this key, and the next.
+    Secret(TrafficSecret),
+    /// Of a handshake: the key itself, by which records are done on the spot. In TLS 1.2, where data follows under
+    /// the same one, that is the first record.
+    Hand(Keys),
+    /// Of application data of TLS 1.3 that is sent, before the first record of either direction.
+    Master(MasterSecret),
+    /// The engine has it, and there is no next; or nothing is derived yet for data that is received.
+    Nothing,
 }
 
 /// A key in the AEAD engine, and its nonce base.
@@ -89,8 +103,8 @@ impl Drop for Key {
 }
 
 impl Key {
-    fn install<M: Memory>(keys: &Keys, purpose: Purpose, out: &mut Records<'_, M>) -> Result<Self, Error> {
-        let session = out.aead.open_session(&keys.key, purpose).ok_or(Error::SessionsFull)?;
+    fn install<M: Memory>(keys: &Keys, out: &mut Records<'_, M>) -> Result<Self, Error> {
+        let session = out.aead.open_session(&keys.key).ok_or(Error::SessionsFull)?;
         Ok(Self { session, iv: keys.iv })
     }
 }
@@ -100,31 +114,77 @@ impl Protection {
     pub(crate) fn install<M: Memory>(
         keys: &Keys,
         version: Version,
-        purpose: Purpose,
         out: &mut Records<'_, M>,
     ) -> Result<Self, Error> {
-        let key = Some(Key::install(keys, purpose, out)?);
-        Ok(Self { secret: None, key, version, algorithm: keys.key.algorithm(), seq: 0 })
+        let key = Some(Key::install(keys, out)?);
+        Ok(Self { source: Source::Nothing, key, version, algorithm: keys.key.algorithm(), seq: 0 })
     }
 
-    /// The protection of application data of TLS 1.3. Its key is installed with the first record: many connections
-    /// of a flood never get so far.
+    /// The protection of a handshake. `keys` are installed with the first record of data, if they are for data too:
+    /// many connections of a flood never get so far.
+    pub(crate) fn handshake(keys: Keys, version: Version) -> Self {
+        let algorithm = keys.key.algorithm();
+        Self { source: Source::Hand(keys), key: None, version, algorithm, seq: 0 }
+    }
+
+    /// The protection of application data of TLS 1.3. Its key is installed with the first record.
     pub(crate) const fn traffic(secret: TrafficSecret, algorithm: Algorithm) -> Self {
-        Self { secret: Some(secret), key: None, version: Version::Tls13, algorithm, seq: 0 }
+        Self { source: Source::Secret(secret), key: None, version: Version::Tls13, algorithm, seq: 0 }
+    }
+
+    /// The protection of data that is sent, before [`Outgoing::divide`].
+    pub(crate) const fn master(master: MasterSecret, algorithm: Algorithm) -> Self {
+        Self { source: Source::Master(master), key: None, version: Version::Tls13, algorithm, seq: 0 }
+    }
+
+    /// The protection of data that is received, before the other's [`Outgoing::divide`].
+    const fn awaiting(algorithm: Algorithm) -> Self {
+        Self { source: Source::Nothing, key: None, version: Version::Tls13, algorithm, seq: 0 }
+    }
+
+    /// Whether it is [`Protection::awaiting`].
+    const fn is_awaiting(&self) -> bool {
+        matches!(self.source, Source::Nothing) && self.key.is_none()
     }
 
     /// The protection after a KeyUpdate (RFC 8446 section 7.2).
     fn next(&self) -> Option<Self> {
-        self.secret.as_ref().map(|secret| Self::traffic(secret.next(), self.algorithm))
+        match &self.source {
+            Source::Secret(secret) => Some(Self::traffic(secret.next(), self.algorithm)),
+            Source::Master(_) | Source::Hand(_) | Source::Nothing => None,
+        }
     }
 
-    /// The session, installed if that has not been done.
-    fn ready<M: Memory>(&mut self, out: &mut Records<'_, M>) -> Result<SessionId, Error> {
-        if let (None, Some(secret)) = (&self.key, &self.secret) {
-            let keys = secret.keys(self.algorithm).ok_or(Error::EngineFailed)?;
-            self.key = Some(Key::install(&keys, Purpose::Traffic, out)?);
+    /// The session for the next record, installed if that is to be done; without one, the record is done by
+    /// [`Protection::by_hand`].
+    fn ready<M: Memory>(&mut self, out: &mut Records<'_, M>) -> Result<Option<SessionId>, Error> {
+        match (&self.source, &self.key) {
+            (Source::Secret(secret), None) => {
+                let keys = secret.keys(self.algorithm).ok_or(Error::EngineFailed)?;
+                self.key = Some(Key::install(&keys, out)?);
+            }
+            (Source::Hand(keys), None) if self.version == Version::Tls12 && self.seq > 0 => {
+                self.key = Some(Key::install(keys, out)?);
+                self.source = Source::Nothing;
+            }
+            _ => {}
         }
-        self.session().ok_or(Error::EngineFailed)
+        Ok(self.session())
+    }
+
+    /// Does an operation under the key in hand.
+    fn by_hand(
+        &self,
+        direction: Direction,
+        nonce: [u8; 12],
+        aad: Aad,
+        text: &mut impl Chain,
+        at: Range<usize>,
+    ) -> bool {
+        match &self.source {
+            Source::Hand(keys) => keys.key.once(direction, nonce, aad, text, at),
+            Source::Secret(_) | Source::Master(_) | Source::Nothing => false,
+        }
     }
 
     /// The session, if there is one.
@@ -160,7 +220,11 @@ impl Protection {
 
     /// The nonce of the record of number `seq`; `explicit` is what the record carries of it.
     fn nonce(&self, explicit: Option<[u8; 8]>) -> [u8; 12] {
-        let mut nonce = self.key.as_ref().map_or([0; 12], |key| key.iv);
+        let mut nonce = match (&self.key, &self.source) {
+            (Some(key), _) => key.iv,
+            (None, Source::Hand(keys)) => keys.iv,
+            (None, Source::Secret(_) | Source::Master(_) | Source::Nothing) => [0; 12],
+        };
         let [_, _, _, _, tail @ ..] = &mut nonce;
         match explicit {
             Some(explicit) => *tail = explicit,

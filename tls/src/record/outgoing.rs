@@ -2,10 +2,11 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_crypto::{Aead, Answer, Direction, Finished, Operation, SessionId, TAG_LEN};
+use levee_crypto::{Aead, Answer, Digest, Direction, Finished, Operation, SessionId, TAG_LEN};
 
-use super::{ContentType, HEADER, MAX_OVERHEAD, MAX_PLAINTEXT, Protection, Records, header};
+use super::{ContentType, HEADER, MAX_OVERHEAD, MAX_PLAINTEXT, Protection, Records, Source, header};
 use crate::error::Error;
+use crate::keys::TrafficSecret;
 
 /// The least plaintext of a record when there is as much to send: a small window gets a record that
 /// waits in the send buffer rather than many small ones.
@@ -76,6 +77,21 @@ impl<M: Memory> Outgoing<M> {
                 aead.close_session(old);
             }
         }
+    }
+
+    /// Whether the secrets of application data are still to be derived: before the first record, by
+    /// [`Outgoing::divide`].
+    pub(crate) fn is_undivided(&self) -> bool {
+        matches!(self.protection, Some(Protection { source: Source::Master(_), .. }))
+    }
+
+    /// Derives the secrets of application data of the transcript up to Finished, and gives back the client's.
+    pub(crate) fn divide(&mut self, finished: &Digest) -> Option<TrafficSecret> {
+        let protection = self.protection.as_mut()?;
+        let Source::Master(master) = &protection.source else { return None };
+        let [client, server] = master.traffic(finished);
+        protection.source = Source::Secret(server);
+        Some(client)
     }
 
     /// Goes on under the next key of a KeyUpdate (RFC 8446 section 4.6.3), if this one has a next.
@@ -172,17 +188,14 @@ impl<M: Memory> Outgoing<M> {
         }
         let head = text.chunk_mut(start).ok_or(Error::SealFailed)?;
         let header = protection.write_head(head, kind, plaintext)?;
-        let operation = Operation {
-            session,
-            direction: Direction::Seal,
-            nonce: protection.sealing_nonce(),
-            aad: protection.aad(kind, header, plaintext),
-            at: begin..text.len(),
-            text,
-            into: None,
-        };
+        let (direction, at) = (Direction::Seal, begin..text.len());
+        let (nonce, aad) = (protection.sealing_nonce(), protection.aad(kind, header, plaintext));
         protection.seq += 1;
-        self.submit(operation, out)
+        let Some(session) = session else {
+            let ok = protection.by_hand(direction, nonce, aad, &mut text, at);
+            return self.finished(Finished { direction, text, ok }, out);
+        };
+        self.submit(Operation { session, direction, nonce, aad, at, text, into: None }, out)
     }
 
     fn seal_out_of_place(
@@ -193,7 +206,7 @@ impl<M: Memory> Outgoing<M> {
         out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         let Some(protection) = &mut self.protection else { return Err(Error::SealFailed) };
-        let session = protection.ready(out)?;
+        let session = protection.ready(out)?.ok_or(Error::SealFailed)?;
         let kind = ContentType::ApplicationData;
         let plaintext = text.len();
         if protection.inner_type() == 1 {

@@ -6,8 +6,7 @@ use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
 use levee_buf::{Chain, Heap};
 use levee_crypto::{
     Aad, Aead, AeadKey, Algorithm, Answer, Direction, Done, Engine, Group, Hash, HmacKey, Job, Operation,
-    PrivateShare, Purpose, RustCrypto, Share, SoftwareAead, Token, hkdf_expand, hkdf_extract, hmac,
-    prf_tls12,
+    PrivateShare, RustCrypto, Share, SoftwareAead, Token, hkdf_expand, hkdf_extract, hmac, prf_tls12,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -99,7 +98,7 @@ impl Keys {
     fn new(algorithm: Algorithm, key: &[u8], iv: &[u8], tls13: bool) -> Self {
         let mut aead = SoftwareAead::new(1);
         let key = AeadKey::new(algorithm, key).unwrap();
-        let session = Aead::<Heap>::open_session(&mut aead, &key, Purpose::Traffic).unwrap();
+        let session = Aead::<Heap>::open_session(&mut aead, &key).unwrap();
         Self { aead, session, algorithm, iv: iv.to_vec(), tls13, seq: 0 }
     }
 

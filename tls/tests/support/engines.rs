@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use levee_buf::{Heap, HeapChain};
 use levee_crypto::{
-    Aead, AeadKey, Answer, Done, Engine, Finished, Job, Operation, PrivateKey, Purpose, RustCrypto,
-    SessionId, SoftwareAead, Token,
+    Aead, AeadKey, Answer, Done, Engine, Finished, Job, Operation, PrivateKey, RustCrypto, SessionId,
+    SoftwareAead, Token,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -87,9 +87,9 @@ impl LateAead {
 }
 
 impl Aead<Heap> for LateAead {
-    fn open_session(&mut self, key: &AeadKey, purpose: Purpose) -> Option<SessionId> {
+    fn open_session(&mut self, key: &AeadKey) -> Option<SessionId> {
         self.open.set(self.open.get() + 1);
-        Aead::<Heap>::open_session(&mut self.inner, key, purpose)
+        Aead::<Heap>::open_session(&mut self.inner, key)
     }
 
     fn close_session(&mut self, session: SessionId) {

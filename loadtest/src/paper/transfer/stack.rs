@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use levee_buf::{Chain as _, Memory, Pieces};
-use levee_crypto::{Aad, Aead, AeadKey, Algorithm, Answer, Purpose, SessionId, SoftwareAead, Token};
+use levee_crypto::{Aad, Aead, AeadKey, Algorithm, Answer, SessionId, SoftwareAead, Token};
 use levee_dpdk::crypto::{self, Device, DeviceConfig, QueuePair};
 use levee_dpdk::{Chain, Clock, Eal, Frame, MAX_BURST, Pool, RxQueue, Sizes, TxOffload, TxQueue};
 use levee_tcp::{Checksums, Config, ConnId, Fill, InterfaceConfig, Output, Room, Seal, Stack};
@@ -304,7 +304,7 @@ impl Engine {
     fn software() -> miette::Result<Self> {
         let key = AeadKey::new(Algorithm::Aes128Gcm, &KEY).ok_or_else(|| miette!("not a key"))?;
         let mut aead = SoftwareAead::new(1);
-        let session = <SoftwareAead as Aead<Pool>>::open_session(&mut aead, &key, Purpose::Traffic);
+        let session = <SoftwareAead as Aead<Pool>>::open_session(&mut aead, &key);
         Ok(Self::Software(aead, session.ok_or_else(|| miette!("no room for a key"))?))
     }
 
