@@ -183,9 +183,10 @@ impl<R: CryptoRng> Batch<R> {
     fn is_lone(&self, job: &Job) -> bool {
         let has_better = match job {
             Job::Exchange { group: Group::X25519MlKem768, .. } => true,
-            Job::Exchange { .. } | Job::Generate { .. } => !self.ahead.is_empty(),
+            Job::Generate { .. } => !self.ahead.is_empty(),
             Job::Sign { .. } => self.tuples.is_some(),
-            Job::Agree { .. } => false,
+            // Given a pair, aws-lc checks it first, which takes longer than to make one.
+            Job::Exchange { .. } | Job::Agree { .. } => false,
         };
         self.waiting == 0 && !self.has_lone && !self.fills_by_one && !has_better
     }
