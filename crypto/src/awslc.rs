@@ -58,11 +58,13 @@ impl AwsLc {
     pub(crate) fn work(&self, job: &Job) -> Done {
         work(&self.keys, job).unwrap_or_else(Done::Failed)
     }
+}
 
-    /// Does `job` at once, whatever it is.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn work_any(&self, job: &mut Job) -> Done {
-        work_any(&self.keys, job)
+#[cfg(target_arch = "x86_64")]
+impl AwsLc {
+    /// The oldest job that waits.
+    pub(crate) fn take_back(&mut self) -> Option<(Token, Job)> {
+        self.queue.take_back()
     }
 }
 

@@ -21,6 +21,7 @@ mod aead;
 mod awslc;
 #[cfg(target_arch = "x86_64")]
 mod batch;
+mod encapsulate;
 mod engine;
 pub mod hash;
 mod job;
@@ -41,6 +42,7 @@ pub use aead::{
 pub use awslc::AwsLc;
 #[cfg(target_arch = "x86_64")]
 pub use batch::{Batch, Four};
+pub use encapsulate::{EncapsulationKey, encapsulate};
 pub use engine::{EngineError, EngineKind, engine};
 pub use hash::{
     Digest, Hash, HmacKey, Label, Running, SecretDigest, hkdf_expand, hkdf_extract, hmac, prf_tls12,

@@ -31,6 +31,12 @@ impl Queue {
         Ok(())
     }
 
+    /// The oldest job that waits.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn take_back(&mut self) -> Option<(Token, Job)> {
+        pop_job(&mut self.waiting)
+    }
+
     /// Does the oldest jobs by `work`, at least one, until a turn's worth is done.
     pub(crate) fn run(&mut self, mut work: impl FnMut(&mut Job) -> Done) {
         let mut spent = 0;

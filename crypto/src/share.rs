@@ -176,6 +176,11 @@ impl PrivateShare {
         Self { bytes: padded(bytes), group }
     }
 
+    /// Zeros in place of one of the same group.
+    pub(crate) const fn blank(&self) -> Self {
+        Self { bytes: [0; 48], group: self.group }
+    }
+
     /// The group it belongs to.
     #[must_use]
     pub const fn group(&self) -> Group {
@@ -211,6 +216,11 @@ impl Secret {
     pub fn new<const N: usize>(bytes: [u8; N]) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "at most 64, which `padded` holds it to")]
         Self { bytes: padded(bytes), len: N as u8 }
+    }
+
+    /// Zeros in place of one.
+    pub(crate) const fn blank() -> Self {
+        Self { bytes: [0; 64], len: 0 }
     }
 
     /// The secret in `bytes` if there are `N` of them.

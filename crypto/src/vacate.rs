@@ -4,45 +4,44 @@
 //! slot gets another value first, of the same shape, whose secret is zeros.
 
 use std::collections::VecDeque;
-use std::mem::replace;
+use std::mem::{forget, replace};
 
-use crate::{Done, Group, Job, PrivateShare, Secret, Share, Token};
+use crate::{Done, Failure, Group, Job, Secret, Share, Token};
 
 /// The oldest job.
 pub(crate) fn pop_job(queue: &mut VecDeque<(Token, Job)>) -> Option<(Token, Job)> {
-    let slot = queue.front_mut()?;
-    let blank = match &slot.1 {
-        Job::Agree { private, .. } => Job::Agree { private: zeros(private), peer: Share::none() },
+    let (token, job) = queue.front_mut()?;
+    let blank = match job {
+        Job::Agree { private, .. } => Job::Agree { private: private.blank(), peer: Share::none() },
         _ => Job::Generate { group: Group::X25519 },
     };
-    let job = replace(&mut slot.1, blank);
-    pop_warm(queue).map(|(token, _)| (token, job))
+    let popped = (*token, replace(job, blank));
+    forget_first(queue);
+    Some(popped)
 }
 
 /// The oldest answer of an engine's queue.
 pub fn pop_done(queue: &mut VecDeque<(Token, Done)>) -> Option<(Token, Done)> {
-    let slot = queue.front_mut()?;
-    let (share, secret) = (Share::none(), Secret::new([0; 64]));
-    let blank = match &slot.1 {
+    let (token, done) = queue.front_mut()?;
+    let (share, secret) = (Share::none(), Secret::blank());
+    let blank = match done {
         Done::Exchanged { .. } => Done::Exchanged { share, secret },
-        Done::Generated { private, .. } => Done::Generated { private: zeros(private), share },
+        Done::Generated { private, .. } => Done::Generated { private: private.blank(), share },
         Done::Agreed { .. } => Done::Agreed { secret },
-        _ => return pop_warm(queue),
+        Done::Signed(_) | Done::Failed(_) => Done::Failed(Failure::Internal),
     };
-    let done = replace(&mut slot.1, blank);
-    pop_warm(queue).map(|(token, _)| (token, done))
+    let popped = (*token, replace(done, blank));
+    forget_first(queue);
+    Some(popped)
 }
 
-fn zeros(private: &PrivateShare) -> PrivateShare {
-    PrivateShare::new(private.group(), [0; 48])
-}
-
-/// The first of `queue`. One that runs empty begins anew at its start, in memory that is still in the cache,
-/// where it would otherwise walk through all its room.
-fn pop_warm<T>(queue: &mut VecDeque<T>) -> Option<T> {
-    let first = queue.pop_front();
+/// Removes the first of `queue`, which is blank and has nothing to drop. A queue that runs empty begins anew at its
+/// start, in memory that is still in the cache, where it would otherwise walk through all its room.
+fn forget_first<T>(queue: &mut VecDeque<T>) {
+    if let Some(first) = queue.pop_front() {
+        forget(first);
+    }
     if queue.is_empty() {
         queue.clear();
     }
-    first
 }

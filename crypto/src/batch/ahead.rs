@@ -37,6 +37,10 @@ impl<C: Curve> Ahead<C> {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
     /// `count` pairs, if there are so many.
     pub(super) fn take(&mut self, count: usize) -> Option<Pairs<C>> {
         let left = self.secrets.len().checked_sub(count)?;

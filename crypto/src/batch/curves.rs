@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 use zeroize::optimization_barrier;
 
 use super::ahead::Ahead;
+use super::hybrid::Encapsulate;
 use super::lanes::Cpu;
 use super::{p256 as lanes_p256, x25519};
 use crate::{Group, Share};
@@ -50,6 +51,10 @@ impl Pools {
         Self { x25519: Ahead::new(), p256: Ahead::new() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.x25519.is_empty() && self.p256.is_empty()
+    }
+
     /// Makes a few more where some are missing. Returns whether that was so.
     pub(super) fn refill(&mut self, cpu: Cpu, now_ns: u64, random: &mut impl CryptoRng) -> bool {
         let has_x25519 = self.x25519.refill(cpu, now_ns, |count| secrets::<Curve25519>(count, random));
@@ -59,13 +64,16 @@ impl Pools {
 }
 
 /// Proof that the CPU has some lanes.
-pub(super) trait Proof: Copy {
+pub(super) trait Proof: Copy + Encapsulate {
     /// Key pairs made ahead in them.
     type Pools;
+    /// X25519 in them.
+    type X25519: Curve<Cpu = Self, Public = [u8; 32]>;
 }
 
 impl Proof for Cpu {
     type Pools = Pools;
+    type X25519 = Curve25519;
 }
 
 /// A group in lanes.

@@ -122,18 +122,17 @@ fn nonced(base: &Base, keys: &[[u8; 32]], source: Nonces<'_>, digests: &[[u8; 32
         *scalar = Scalar::new(&nonce);
         count += 1;
     }
-    let mut points = Zeroizing::new([Affine::base().jacobian(); VECTORS]);
+    let mut points = Zeroizing::new([Affine::base().fraction(); VECTORS]);
     base.multiply(multipliers.get(..count).unwrap_or_default(), &mut *points);
     let mut inverses = Zeroizing::new([Element::one(); VECTORS]);
     let inverses = inverses.get_mut(..count).unwrap_or_default();
     for (inverse, point) in inverses.iter_mut().zip(points.iter()) {
-        *inverse = point.z;
+        *inverse = point.zz;
     }
-    Element::invert(inverses);
-    p256_scalar::invert(nonced.inverses.get_mut(..count).unwrap_or_default());
+    p256_scalar::invert_both(nonced.inverses.get_mut(..count).unwrap_or_default(), inverses);
     let vectors = points.iter().zip(inverses).zip(&mut nonced.rs).zip(&mut nonced.good);
     for (((point, inverse), r), good) in vectors {
-        let x = point.x.mul(&inverse.square().carry().plain()).carry().canonical();
+        let x = point.x.mul(&inverse.plain()).carry().canonical();
         *r = Scalar(x).canonical();
         *good &= !zero(r);
     }

@@ -4,7 +4,8 @@
 //!
 //! A worker calls [`Engine::run`] when its receive burst was read empty or many jobs wait, so that whatever
 //! waits then is all there will be. Jobs of a kind go together, up to [`MOST`] of a curve's and eight of an
-//! RSA key's; fewer than pay for the lanes go to aws-lc, one by one. Of more than eight, those that would
+//! RSA key's; fewer than pay for the lanes go to aws-lc, one by one, and a job that comes alone is not gathered at
+//! all. Of more than eight, those that would
 //! leave lanes empty wait for the next turn, which comes at once, and no longer. Kinds share a turn, one lot each
 //! and then another: those of curves first, then the RSA key whose oldest job has waited longest, so that none
 //! waits for ever.
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::curves::{Curve, Curve25519, MOST, P256, Pools};
+use super::curves::{Curve, Curve25519, MOST, P256, Pools, Proof};
 use super::jobs::{Agreement, Signing, Work};
 use super::lanes::{self, Cpu, Depth, LANES};
 use super::lots::{Lot, Place, Terms, Ticket};
@@ -42,7 +43,12 @@ pub struct Batch<R = SystemRandom> {
     /// If nonces are made ahead.
     tuples: Option<Tuples>,
     capacity: usize,
+    /// Jobs in `lots`.
     waiting: usize,
+    /// If a job that came alone is with `scalar`, and no other has come.
+    has_lone: bool,
+    /// If lanes are for one job too.
+    fills_by_one: bool,
     submitted: u64,
 }
 
@@ -94,6 +100,7 @@ impl Kind {
             | Self::Agree(Group::Secp256r1)
             | Self::Hybrid
             | Self::Rsa(_) => Depth::Deep,
+            Self::Ecdsa => Depth::Middle,
             _ => Depth::Shallow,
         }
     }
@@ -165,8 +172,30 @@ impl<R: CryptoRng> Batch<R> {
             tuples: None,
             capacity,
             waiting: 0,
+            has_lone: false,
+            fills_by_one: fewest == Some(1),
             submitted: 0,
         })
+    }
+
+    /// Whether a job comes alone, and aws-lc is the best that there is for it: nothing was made ahead, and it is not
+    /// of the hybrid, whose other half fills lanes by itself.
+    fn is_lone(&self, job: &Job) -> bool {
+        let has_better = match job {
+            Job::Exchange { group: Group::X25519MlKem768, .. } => true,
+            Job::Generate { .. } => !self.ahead.is_empty(),
+            Job::Sign { .. } => self.tuples.is_some(),
+            // Given a pair, aws-lc checks it first, which takes longer than to make one.
+            Job::Exchange { .. } | Job::Agree { .. } => false,
+        };
+        self.waiting == 0 && !self.has_lone && !self.fills_by_one && !has_better
+    }
+
+    fn push(&mut self, token: Token, job: Job) {
+        let ticket = Ticket { token, number: self.submitted };
+        self.submitted += 1;
+        self.waiting += 1;
+        self.lots.push(self.kind(&job), ticket, job);
     }
 
     /// A turn, in a frame of its own, which [`lanes::wipe`] reaches. Returns how deep lanes spilled, if they were used.
@@ -175,6 +204,7 @@ impl<R: CryptoRng> Batch<R> {
         self.lots.begin();
         let (mut spent_ns, mut depth) = (0, None);
         while spent_ns < TURN_NS
+            && self.waiting > 0
             && let Some(kind) = self.lots.first()
         {
             let (cost_ns, in_lanes) = self.work_off(kind);
@@ -207,10 +237,7 @@ impl<R: CryptoRng> Batch<R> {
             Kind::Generate(Group::Secp256r1) => p256.generate(&mut work),
             Kind::Agree(Group::X25519) => x25519.agree(&mut work),
             Kind::Agree(Group::Secp256r1) => p256.agree(&mut work),
-            Kind::Hybrid => serve(hybrid, |tickets, peers, lanes| match lanes {
-                true => work.exchange_hybrid(tickets, peers),
-                false => work.exchange_hybrid_alone(tickets, peers),
-            }),
+            Kind::Hybrid => serve_hybrid(hybrid, &mut x25519.exchange, &mut work),
             Kind::Ecdsa => {
                 let mut have_nonces = false;
                 let (count, (cost_ns, in_lanes)) = serve(ecdsa, |tickets, signings, lanes| {
@@ -270,18 +297,28 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn submit(&mut self, token: Token, job: Job) -> Result<(), Job> {
-        let kind = self.kind(&job);
-        if self.in_flight() >= self.capacity || self.lots.is_full(kind) {
+        if self.in_flight() >= self.capacity || self.lots.is_full(self.kind(&job)) {
             return Err(job);
         }
-        let ticket = Ticket { token, number: self.submitted };
-        self.submitted += 1;
-        self.waiting += 1;
-        self.lots.push(kind, ticket, job);
+        if self.is_lone(&job) {
+            self.has_lone = true;
+            return self.scalar.submit(token, job);
+        }
+        if self.has_lone
+            && let Some((token, job)) = self.scalar.take_back()
+        {
+            self.push(token, job);
+        }
+        self.has_lone = false;
+        self.push(token, job);
         Ok(())
     }
 
     fn run(&mut self) {
+        if self.has_lone {
+            self.has_lone = false;
+            return self.scalar.run();
+        }
         if self.waiting == 0 {
             return;
         }
@@ -307,11 +344,34 @@ impl<R: CryptoRng> Engine for Batch<R> {
     }
 
     fn completed(&mut self) -> Option<(Token, Done)> {
-        pop_done(&mut self.done)
+        pop_done(&mut self.done).or_else(|| self.scalar.completed())
     }
 
     fn in_flight(&self) -> usize {
-        self.waiting + self.done.len()
+        self.waiting + self.done.len() + self.scalar.in_flight()
+    }
+}
+
+/// The kind with the lowest place so far.
+#[derive(Default)]
+pub(super) struct First(Option<(Place, Kind)>);
+
+impl First {
+    #[inline]
+    pub(super) fn compare<I>(&mut self, kind: Kind, lot: &Lot<I>) {
+        if let Some(place) = lot.place()
+            && self.0.is_none_or(|(first, _)| place < first)
+        {
+            self.0 = Some((place, kind));
+        }
+    }
+
+    /// It; exchanges of X25519 go with those of the hybrid, if they go together.
+    pub(super) fn joined<I, J>(self, hybrids: &Lot<I>, plain: &Lot<J>) -> Option<Kind> {
+        match self.0?.1 {
+            Kind::Exchange(Group::X25519) if hybrids.joins(plain) => Some(Kind::Hybrid),
+            kind => Some(kind),
+        }
     }
 }
 
@@ -327,18 +387,16 @@ impl Lots {
 
     /// The kind whose turn it is, if there is still something to do in this turn.
     fn first(&self) -> Option<Kind> {
-        let kinds = self.x25519.places().into_iter().chain(self.p256.places());
-        let kinds = kinds.chain([
-            (Kind::Hybrid, self.hybrid.place()),
-            (Kind::Ecdsa, self.ecdsa.place()),
-            (Kind::Other, self.others.place()),
-        ]);
-        let of_key = |(index, lot): (usize, &Lot<_>)| (Kind::Rsa(index), lot.place());
-        let kinds = kinds.chain(self.rsa.iter().enumerate().map(of_key));
-        kinds
-            .filter_map(|(kind, place)| Some((place?, kind)))
-            .min_by_key(|(place, _)| *place)
-            .map(|(_, kind)| kind)
+        let mut first = First::default();
+        self.x25519.compare(&mut first);
+        self.p256.compare(&mut first);
+        first.compare(Kind::Hybrid, &self.hybrid);
+        first.compare(Kind::Ecdsa, &self.ecdsa);
+        for (index, lot) in self.rsa.iter().enumerate() {
+            first.compare(Kind::Rsa(index), lot);
+        }
+        first.compare(Kind::Other, &self.others);
+        first.joined(&self.hybrid, &self.x25519.exchange)
     }
 
     fn is_full(&self, kind: Kind) -> bool {
@@ -399,12 +457,10 @@ impl<C: Curve> CurveLots<C> {
         self.agree.begin();
     }
 
-    pub(super) fn places(&self) -> [(Kind, Option<Place>); 3] {
-        [
-            (Kind::Exchange(C::GROUP), self.exchange.place()),
-            (Kind::Generate(C::GROUP), self.generate.place()),
-            (Kind::Agree(C::GROUP), self.agree.place()),
-        ]
+    pub(super) fn compare(&self, first: &mut First) {
+        first.compare(Kind::Exchange(C::GROUP), &self.exchange);
+        first.compare(Kind::Generate(C::GROUP), &self.generate);
+        first.compare(Kind::Agree(C::GROUP), &self.agree);
     }
 
     pub(super) fn exchange(&mut self, work: &mut Work<'_, impl CryptoRng, C::Cpu>) -> (usize, (u64, bool)) {
@@ -441,6 +497,29 @@ pub(super) fn serve<I>(
     lot.work(count, |tickets, inputs| work(tickets, inputs, lanes));
     let cost_ns = if lanes { lanes_ns * count.div_ceil(LANES) as u64 } else { scalar_ns * count as u64 };
     (count, (cost_ns, lanes))
+}
+
+/// The same for exchanges of the hybrid, and of plain X25519 as many as the lanes hold besides.
+pub(super) fn serve_hybrid<R: CryptoRng, P: Proof>(
+    hybrids: &mut Lot<Share>,
+    plain: &mut Lot<[u8; 32]>,
+    work: &mut Work<'_, R, P>,
+) -> (usize, (u64, bool)) {
+    let [count, more] = if hybrids.joins(plain) { hybrids.together(plain) } else { [0; 2] };
+    if more == 0 {
+        return serve(hybrids, |tickets, peers, lanes| match lanes {
+            true => work.exchange_hybrid((tickets, peers), (&[], &[])),
+            false => work.exchange_hybrid_alone(tickets, peers),
+        });
+    }
+    hybrids.work(count, |tickets, peers| {
+        plain.work(more, |plain_tickets, points| {
+            work.exchange_hybrid((tickets, peers), (plain_tickets, points));
+        });
+    });
+    let cost_ns = |lot_ns, count: usize| lot_ns * count.div_ceil(LANES) as u64;
+    let hybrid_ns = cost_ns(hybrids.terms().lanes_ns, count);
+    (count + more, (hybrid_ns + cost_ns(plain.terms().lanes_ns, more), true))
 }
 
 impl Key {

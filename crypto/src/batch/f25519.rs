@@ -2,7 +2,7 @@
 //!
 //! A number is five limbs of radix 2^52. `vpmadd52` gives products of limbs in halves of 52 bits, which are
 //! summed in columns of weight 2^52k (Gueron and Krasnov, "Accelerating Big Integer Arithmetic Using Intel
-//! IFMA Extensions", 2016). Columns 5 to 9 come back to 0 to 4 times 608, which is 2^260 modulo p.
+//! IFMA Extensions", 2016). Columns 5 to 9, carried, come back to 0 to 4 times 608, which is 2^260 modulo p.
 //!
 //! Carries wait until a number becomes a factor. `Wide` has columns below 11 * 2^52 after a product, 27 * 2^52
 //! after a raised one, and below 2^62 in all sums of them. `Element`, a factor, has a highest limb below
@@ -13,7 +13,7 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
-use super::inverse::{Prime, across};
+use super::inverse::{Prime, across, first_lane, invert};
 use super::lanes::{Lanes, MASK, madd_hi, madd_lo, splat};
 
 const P: Prime = Prime::new([0xffff_ffff_ffff_ffed, u64::MAX, u64::MAX, u64::MAX >> 1]);
@@ -244,7 +244,12 @@ impl Element {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn inverse(&self) -> Self {
         let multiply = |a: &[Lanes; 5], b: &[Lanes; 5]| Self(*a).times(&Self(*b)).carried().0;
-        let invert = |x: &[Lanes; 5]| Self::from_words(&P.invert_lowest(&Self(*x).words())).0;
+        let invert = |x: &[Lanes; 5]| {
+            let [mut inverse] = invert([&P], [first_lane(&Self(*x).words())]);
+            let [a, b, c, d] = inverse;
+            inverse.zeroize();
+            Self::from_words(&[splat(a), splat(b), splat(c), splat(d)]).0
+        };
         Self(across(&self.0, multiply, invert))
     }
 }
@@ -354,29 +359,25 @@ fn multiple_of_p(factor: u64) -> [Lanes; 5] {
     [splat(factor * (MASK + 1 - FOLD_260)), limb, limb, limb, limb]
 }
 
-/// Brings columns 5 to 9, `above`, back to 0 to 4, `below`.
+/// Brings columns 5 to 9, `above`, back to 0 to 4, `below`. They are carried first, so that each is a factor whole.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 fn fold(below: [Lanes; 5], above: [Lanes; 5]) -> Wide {
     let fold = splat(FOLD_260);
     let [b0, b1, b2, b3, b4] = below;
     let [c5, c6, c7, c8, c9] = above;
+    let c6 = _mm512_add_epi64(c6, high_bits(c5));
+    let c7 = _mm512_add_epi64(c7, high_bits(c6));
+    let c8 = _mm512_add_epi64(c8, high_bits(c7));
     // Column 9 is one upper half of a product of highest limbs, so small that 608 times it has 52 bits.
+    let c9 = _mm512_add_epi64(c9, high_bits(c8));
     Wide([
         madd_lo(b0, c5, fold),
-        fold_upper(madd_lo(b1, c6, fold), c5),
-        fold_upper(madd_lo(b2, c7, fold), c6),
-        fold_upper(madd_lo(b3, c8, fold), c7),
-        fold_upper(madd_lo(b4, c9, fold), c8),
+        madd_hi(madd_lo(b1, c6, fold), c5, fold),
+        madd_hi(madd_lo(b2, c7, fold), c6, fold),
+        madd_hi(madd_lo(b3, c8, fold), c7, fold),
+        madd_hi(madd_lo(b4, c9, fold), c8, fold),
     ])
-}
-
-/// `sum` and what 608 times `column` has above its lowest 52 bits.
-#[inline]
-#[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn fold_upper(sum: Lanes, column: Lanes) -> Lanes {
-    let fold = splat(FOLD_260);
-    madd_lo(madd_hi(sum, column, fold), high_bits(column), fold)
 }
 
 /// `sum` and column `K` of a product.

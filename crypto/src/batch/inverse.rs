@@ -3,7 +3,8 @@
 //! Lanes share an inversion by Montgomery's trick, and what is left is one number, for which the scalar unit is
 //! faster than a power in all lanes: Bernstein and Yang, "Fast constant-time gcd computation and modular
 //! inversion" (2019). Its steps are those with δ from 1/2, of which 590 are enough for 256 bits (Wuille,
-//! "The safegcd implementation in libsecp256k1 explained"), done 59 at a time on the lowest bits of f and g.
+//! "The safegcd implementation in libsecp256k1 explained"), done 59 at a time on the lowest bits of f and g. Each
+//! step waits for the one before, so that those of two numbers, side by side in lanes, take the time of one.
 //!
 //! Constant time: the number of steps is fixed, and bits only become masks.
 
@@ -12,7 +13,8 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
-use super::lanes::{Lanes, array, splat};
+use super::four::lanes::{array, lanes, splat};
+use super::lanes::Lanes;
 
 /// Limbs of eight numbers.
 type Limbs = [Lanes; 5];
@@ -60,6 +62,63 @@ const STEPS: usize = 59;
 
 const LOW: u64 = u64::MAX >> 2;
 
+/// The inverses of one number or two, each below its own prime; 0 of 0.
+#[target_feature(enable = "avx2")]
+pub(super) fn invert<const N: usize>(primes: [&Prime; N], numbers: [[u64; 4]; N]) -> [[u64; 4]; N] {
+    const { assert!(N == 1 || N == 2) };
+    let mut states: [State; N] = core::array::from_fn(|index| State {
+        f: primes[index].limbs,
+        g: signed(numbers[index]),
+        d: [0; 5],
+        e: [1, 0, 0, 0, 0],
+    });
+    let mut zeta = splat(u64::MAX);
+    for _ in 0..ROUNDS {
+        let [f, g] = lowest(&states);
+        let matrices = steps(&mut zeta, f, g);
+        for ((state, prime), matrix) in states.iter_mut().zip(primes).zip(&matrices) {
+            prime.combine(&mut state.d, &mut state.e, matrix);
+            combine(&mut state.f, &mut state.g, matrix);
+        }
+    }
+    // f is the greatest common divisor, 1 or -1, and d with its sign the inverse, from -2 p to p.
+    let inverses = core::array::from_fn(|index| {
+        let State { f, d, .. } = &mut states[index];
+        primes[index].normalize(d, sign(f[4]));
+        words(d)
+    });
+    states.zeroize();
+    inverses
+}
+
+/// f and g of a number, which become its greatest common divisor with the prime and 0; d and e times the number are
+/// f and g mod p.
+#[derive(Zeroize)]
+struct State {
+    f: Signed,
+    g: Signed,
+    d: Signed,
+    e: Signed,
+}
+
+/// The lowest bits of f and g of all numbers, each twice.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn lowest<const N: usize>(states: &[State; N]) -> [__m256i; 2] {
+    let (first, last) = (&states[0], &states[N - 1]);
+    [[first.f[0], last.f[0]], [first.g[0], last.g[0]]].map(|[first, last]| {
+        let [first, last] = [first, last].map(i64::cast_unsigned);
+        lanes([first, first, last, last])
+    })
+}
+
+/// The number that the lowest lanes of `words` hold.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn first_lane(words: &[Lanes; 4]) -> [u64; 4] {
+    words.map(|word| super::lanes::array(word)[0])
+}
+
 impl Prime {
     /// The prime of four words, the lowest first.
     pub(super) const fn new(words: [u64; 4]) -> Self {
@@ -71,40 +130,6 @@ impl Prime {
             right *= 2;
         }
         Self { limbs: signed(words), inverse }
-    }
-
-    /// The inverse in all lanes of the number that the lowest holds, below the prime.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn invert_lowest(&self, words: &[Lanes; 4]) -> [Lanes; 4] {
-        let [a, b, c, d] = *words;
-        let mut lowest = [array(a)[0], array(b)[0], array(c)[0], array(d)[0]];
-        let mut inverse = self.invert(lowest);
-        let [a, b, c, d] = inverse;
-        let lanes = [splat(a), splat(b), splat(c), splat(d)];
-        lowest.zeroize();
-        inverse.zeroize();
-        lanes
-    }
-
-    /// The inverse of a number below the prime; 0 of 0.
-    pub(super) fn invert(&self, number: [u64; 4]) -> [u64; 4] {
-        let (mut f, mut g) = (self.limbs, signed(number));
-        let (mut d, mut e) = ([0; 5], [1, 0, 0, 0, 0]);
-        let mut zeta = -1;
-        for _ in 0..ROUNDS {
-            let matrix;
-            (zeta, matrix) = steps(zeta, f[0].cast_unsigned(), g[0].cast_unsigned());
-            self.combine(&mut d, &mut e, &matrix);
-            combine(&mut f, &mut g, &matrix);
-        }
-        // f is the greatest common divisor, 1 or -1, and d with its sign the inverse, from -2 p to p.
-        self.normalize(&mut d, sign(f[4]));
-        let inverse = words(&d);
-        for number in [&mut f, &mut g, &mut d, &mut e] {
-            number.zeroize();
-        }
-        inverse
     }
 
     /// d and e after a round, mod p and from -2 p to p.
@@ -154,25 +179,42 @@ impl Prime {
     }
 }
 
-/// [`STEPS`] division steps on the lowest bits of f and g. ζ is -(δ + 1/2).
+/// [`STEPS`] division steps on the lowest bits of f and g, of one number in both halves or of two. ζ is -(δ + 1/2),
+/// in each 32 bits.
 #[inline]
-fn steps(mut zeta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
-    let (mut u, mut v, mut q, mut r) = (8_u64, 0_u64, 0_u64, 8_u64);
+#[target_feature(enable = "avx2")]
+fn steps(zeta: &mut __m256i, mut f: __m256i, mut g: __m256i) -> [Matrix; 2] {
+    let (zero, one, minus_one) = (splat(0), splat(1), _mm256_set1_epi32(-1));
+    // u and v, q and r, of each number.
+    let (mut upper, mut lower) = (lanes([8, 0, 8, 0]), lanes([0, 8, 0, 8]));
     for _ in 0..STEPS {
-        let negative = sign(zeta).cast_unsigned();
-        let odd = hidden((g & 1).wrapping_neg());
-        g = g.wrapping_add((f ^ negative).wrapping_sub(negative) & odd);
-        q = q.wrapping_add((u ^ negative).wrapping_sub(negative) & odd);
-        r = r.wrapping_add((v ^ negative).wrapping_sub(negative) & odd);
-        let swap = negative & odd;
-        zeta = (zeta ^ swap.cast_signed()) - 1;
-        f = f.wrapping_add(g & swap);
-        u = u.wrapping_add(q & swap) << 1;
-        v = v.wrapping_add(r & swap) << 1;
-        g >>= 1;
+        let negative = _mm256_srai_epi32::<31>(*zeta);
+        let odd = _mm256_sub_epi64(zero, _mm256_and_si256(g, one));
+        let swap = _mm256_and_si256(negative, odd);
+        g = _mm256_add_epi64(g, signed_where(f, negative, odd));
+        lower = _mm256_add_epi64(lower, signed_where(upper, negative, odd));
+        f = _mm256_add_epi64(f, _mm256_and_si256(g, swap));
+        upper = _mm256_add_epi64(upper, _mm256_and_si256(lower, swap));
+        upper = _mm256_add_epi64(upper, upper);
+        *zeta = _mm256_add_epi32(_mm256_xor_si256(*zeta, swap), minus_one);
+        g = _mm256_srli_epi64::<1>(g);
     }
-    let [u, v, q, r] = [u, v, q, r].map(u64::cast_signed);
-    (zeta, Matrix { u, v, q, r })
+    let ([u, v, u_2, v_2], [q, r, q_2, r_2]) = (signed_lanes(upper), signed_lanes(lower));
+    [Matrix { u, v, q, r }, Matrix { u: u_2, v: v_2, q: q_2, r: r_2 }]
+}
+
+/// `number`, negated where `negative`, and nothing but where `there`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn signed_where(number: __m256i, negative: __m256i, there: __m256i) -> __m256i {
+    let number = _mm256_sub_epi64(_mm256_xor_si256(number, negative), negative);
+    _mm256_and_si256(number, there)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn signed_lanes(numbers: __m256i) -> [i64; 4] {
+    array(numbers).map(u64::cast_signed)
 }
 
 /// f and g after a round.
@@ -288,7 +330,8 @@ mod tests {
             let mut numbers: Vec<_> = edges.map(|number| number % &p).collect();
             numbers.extend((0..20_000).map(|_| big([(); 4].map(|()| random.next_u64())) % &p));
             for number in numbers {
-                let inverse = prime.invert(of_big(&number));
+                // SAFETY: the CPU has the feature.
+                let [inverse] = unsafe { invert([&prime], [of_big(&number)]) };
                 let one = BigUint::from(u32::from(number != BigUint::from(0_u32)));
                 assert!(big(inverse) < p, "{number} mod {p}");
                 assert_eq!(big(inverse) * &number % &p, one, "{number} mod {p}");

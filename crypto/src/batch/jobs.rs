@@ -118,8 +118,19 @@ impl<R: CryptoRng, P: Proof> Work<'_, R, P> {
 
     /// Exchanges with `peers`.
     pub(super) fn exchange<C: Curve<Cpu = P>>(&mut self, tickets: &[Ticket], peers: &[C::Public]) {
-        let Exchanged { publics, shared, valid } = self.exchanged::<C>(peers);
-        for (index, ticket) in tickets.iter().enumerate() {
+        let exchanged = self.exchanged::<C>(peers);
+        self.answer_exchanged(tickets, &exchanged, 0);
+    }
+
+    /// Gives what stands in `exchanged` from `first` on.
+    pub(super) fn answer_exchanged<C: Curve<Cpu = P>>(
+        &mut self,
+        tickets: &[Ticket],
+        exchanged: &Exchanged<C>,
+        first: usize,
+    ) {
+        let Exchanged { publics, shared, valid } = exchanged;
+        for (ticket, index) in tickets.iter().zip(first..MOST) {
             let share = Share::new(C::GROUP, publics[index].as_ref()).filter(|_| valid[index]);
             let done = share.map_or(Done::Failed(Failure::InvalidShare), |share| Done::Exchanged {
                 share,
@@ -200,26 +211,12 @@ impl<R: CryptoRng> Work<'_, R> {
         inputs: &[Signing],
         key: impl Fn(KeyId) -> &'k [u8; 32],
     ) {
-        let count = inputs.len().min(MOST);
-        let mut keys = Secrets::default();
+        let (cpu, count) = (self.cpu, inputs.len().min(MOST));
         let mut noise = Secrets::default();
         self.random.fill_bytes(noise[..count].as_flattened_mut());
-        let mut digests = [[0; 32]; MOST];
-        for (index, signing) in inputs.iter().enumerate() {
-            keys[index].copy_from_slice(key(signing.key));
-            digests[index] = digest(signing.message.bytes());
-        }
-        let mut signatures = [[0; 64]; MOST];
-        let mut valid = [false; MOST];
-        ecdsa::sign_hedged(
-            self.cpu,
-            &keys[..count],
-            &noise[..count],
-            &digests[..count],
-            &mut signatures[..count],
-            &mut valid[..count],
-        );
-        self.answer_ecdsa(tickets, inputs, &signatures, &valid);
+        self.sign_ecdsa_by(tickets, inputs, key, |keys, digests, signatures, valid| {
+            ecdsa::sign_hedged(cpu, keys, &noise[..count], digests, signatures, valid);
+        });
     }
 
     /// The same with the inverses and r of nonces made ahead, for which the lanes are used however few they are.
@@ -230,6 +227,20 @@ impl<R: CryptoRng> Work<'_, R> {
         key: impl Fn(KeyId) -> &'k [u8; 32],
         (inverses, rs): &(Secrets, [[u8; 32]; MOST]),
     ) {
+        let (cpu, count) = (self.cpu, inputs.len().min(MOST));
+        self.sign_ecdsa_by(tickets, inputs, key, |keys, digests, signatures, valid| {
+            ecdsa::sign_ahead(cpu, keys, &inverses[..count], &rs[..count], digests, signatures, valid);
+        });
+    }
+
+    /// Signatures that `sign` makes of keys and digests, saying which are valid; aws-lc makes the others.
+    fn sign_ecdsa_by<'k>(
+        &mut self,
+        tickets: &[Ticket],
+        inputs: &[Signing],
+        key: impl Fn(KeyId) -> &'k [u8; 32],
+        sign: impl FnOnce(&[[u8; 32]], &[[u8; 32]], &mut [[u8; 64]], &mut [bool]),
+    ) {
         let count = inputs.len().min(MOST);
         let mut keys = Secrets::default();
         let mut digests = [[0; 32]; MOST];
@@ -239,25 +250,7 @@ impl<R: CryptoRng> Work<'_, R> {
         }
         let mut signatures = [[0; 64]; MOST];
         let mut valid = [false; MOST];
-        ecdsa::sign_ahead(
-            self.cpu,
-            &keys[..count],
-            &inverses[..count],
-            &rs[..count],
-            &digests[..count],
-            &mut signatures[..count],
-            &mut valid[..count],
-        );
-        self.answer_ecdsa(tickets, inputs, &signatures, &valid);
-    }
-
-    fn answer_ecdsa(
-        &mut self,
-        tickets: &[Ticket],
-        inputs: &[Signing],
-        signatures: &[[u8; 64]],
-        valid: &[bool],
-    ) {
+        sign(&keys[..count], &digests[..count], &mut signatures[..count], &mut valid[..count]);
         for (index, (ticket, signing)) in tickets.iter().zip(inputs).enumerate() {
             let signature = der(&signatures[index]).filter(|_| valid[index]);
             let done = signature.map_or_else(|| self.scalar.work(&signing.job()), Done::Signed);

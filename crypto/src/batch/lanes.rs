@@ -35,8 +35,10 @@ impl Cpu {
 /// How far below the caller's frame an operation spills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Depth {
-    /// Curve25519, ECDSA.
+    /// Curve25519.
     Shallow,
+    /// ECDSA.
+    Middle,
     /// Key pairs and agreements on P-256, ML-KEM, RSA.
     Deep,
 }
@@ -48,7 +50,8 @@ impl Depth {
     /// Bytes, more than any turn of such operations uses.
     pub(super) const fn bytes(self) -> usize {
         match self {
-            Self::Shallow => 40 << 10,
+            Self::Shallow => 28 << 10,
+            Self::Middle => 36 << 10,
             Self::Deep => 64 << 10,
         }
     }
@@ -58,6 +61,7 @@ impl Depth {
 pub(super) fn wipe(cpu: Cpu, depth: Depth) {
     match depth {
         Depth::Shallow => wipe_stack::<{ Depth::Shallow.bytes() }>(),
+        Depth::Middle => wipe_stack::<{ Depth::Middle.bytes() }>(),
         Depth::Deep => wipe_stack::<{ Depth::Deep.bytes() }>(),
     }
     wipe_registers(cpu);

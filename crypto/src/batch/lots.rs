@@ -83,8 +83,9 @@ impl<I> Lot<I> {
     /// Its place among kinds, the lowest first: who had least of this turn, then who takes little, then who has
     /// waited longest. `None` when there is nothing to do before the next turn.
     pub(super) fn place(&self) -> Option<Place> {
+        let ticket = self.tickets.front().filter(|_| self.next() > 0)?;
         let is_long = self.terms.lanes_ns.max(self.terms.scalar_ns) >= LONG_NS;
-        self.tickets.front().filter(|_| self.next() > 0).map(|ticket| (self.served, is_long, ticket.number))
+        Some((self.served, is_long, ticket.number))
     }
 
     /// How many jobs are done next.
@@ -99,6 +100,21 @@ impl<I> Lot<I> {
             some if some > unit && some - unit < fewest => unit,
             some => some,
         }
+    }
+
+    /// Whether jobs of `other` go with these: both wait, these leave lanes empty, and together they pay for them.
+    pub(super) fn joins<J>(&self, other: &Lot<J>) -> bool {
+        let [count, more] = [self.tickets.len(), other.tickets.len()];
+        let has_both = count > 0 && more > 0;
+        has_both && count < self.terms.most && count + more >= self.terms.fewest
+    }
+
+    /// How many of these, and with them of `other`, are done next together.
+    pub(super) fn together<J>(&self, other: &Lot<J>) -> [usize; 2] {
+        let all = (self.tickets.len() + other.tickets.len()).min(self.terms.most);
+        let all = if all >= LANES { all / LANES * LANES } else { all };
+        let count = self.tickets.len().min(all);
+        [count, all - count]
     }
 
     /// Takes out `count` jobs by `work`.
@@ -171,6 +187,24 @@ mod tests {
         assert_eq!(curve(9), [[8], [1]]);
         assert_eq!(curve(32), [[32]]);
         assert_eq!(curve(75), [vec![32, 32, 8], vec![3]]);
+    }
+
+    #[test]
+    fn lots_that_go_together_fill_lanes() {
+        let of = |fewest, count| {
+            let mut lot = lot(fewest, 8, 32);
+            (0..count).for_each(|number| lot.push(Ticket { token: Token(number), number }, number));
+            lot
+        };
+        let together = |count, more| of(2, count).together(&of(2, more));
+        assert_eq!(together(1, 1), [1, 1]);
+        assert_eq!(together(3, 4), [3, 4]);
+        assert_eq!(together(4, 5), [4, 4]);
+        assert_eq!(together(12, 1), [8, 0]);
+        assert_eq!(together(4, 40), [4, 28]);
+        let joins = |fewest, count, more| of(fewest, count).joins(&of(fewest, more));
+        assert!(joins(2, 1, 1) && joins(4, 1, 3) && joins(2, 31, 1));
+        assert!(!joins(2, 0, 5) && !joins(2, 5, 0) && !joins(4, 1, 2) && !joins(2, 32, 1));
     }
 
     #[test]

@@ -56,6 +56,7 @@ mod x25519;
 
 pub use engine::Batch;
 pub use four::Four;
+pub(crate) use hybrid::encapsulate;
 pub(crate) use sha256::ShaNi;
 
 #[cfg(test)]

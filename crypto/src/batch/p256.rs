@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::lanes::{Cpu, LANES, splat};
 use super::p256_field::{Element, MAX_INVERTED, Sum, below_p, read, select, write};
-use super::p256_point::{Affine, Base, Jacobian};
+use super::p256_point::{Affine, Base, Fraction, Jacobian};
 use super::p256_scalar::Multiplier;
 
 /// Jobs of a call.
@@ -87,24 +87,22 @@ fn multiply(
     }
     let multipliers = multipliers.get(..count).unwrap_or_default();
 
-    // Our own points, then those agreed with peers.
-    let mut points = Zeroizing::new([Affine::base().jacobian(); 2 * VECTORS]);
-    let (own, agreed) = points.split_at_mut(if base.is_some() { count } else { 0 });
+    let mut own = Zeroizing::new([Affine::base().fraction(); VECTORS]);
+    let own = own.get_mut(..if base.is_some() { count } else { 0 }).unwrap_or_default();
     if let Some(base) = base {
         base.multiply(multipliers, own);
     }
+    let mut agreed = Zeroizing::new([Affine::base().jacobian(); VECTORS]);
     let mut on_curve = [0; VECTORS];
     let vectors = peers.chunks(LANES).zip(multipliers).zip(agreed.iter_mut()).zip(&mut on_curve);
     for (((peers, multiplier), point), on_curve) in vectors {
-        let peer;
-        (peer, *on_curve) = read_peers(peers);
-        *point = peer.multiply(multiplier);
+        *on_curve = multiply_peers(peers, multiplier, point);
     }
 
     let mut inverses = Zeroizing::new([Element::one(); MAX_INVERTED]);
     let (own_inverses, agreed_inverses) = inverses.split_at_mut(own.len());
     for (inverse, point) in own_inverses.iter_mut().zip(own.iter()) {
-        *inverse = point.z;
+        *inverse = point.zzz;
     }
     for (inverse, point) in agreed_inverses.iter_mut().zip(agreed.iter()) {
         *inverse = point.z;
@@ -128,6 +126,16 @@ fn multiply(
     }
 }
 
+/// The products of at most eight peers' points, and the lanes in which there is one. In a frame of its own, which
+/// key pairs do without.
+#[inline(never)]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+fn multiply_peers(peers: &[[u8; 65]], multiplier: &Multiplier, product: &mut Jacobian) -> __mmask8 {
+    let (peer, on_curve) = read_peers(peers);
+    *product = peer.multiply(multiplier);
+    on_curve
+}
+
 /// The points of at most eight peers, and the lanes in which there is one; the base point in the others.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
@@ -147,11 +155,10 @@ fn read_peers(peers: &[[u8; 65]]) -> (Affine, __mmask8) {
 
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn write_publics(point: &Jacobian, inverse: &Element, negated: __mmask8, publics: &mut [[u8; 65]]) {
-    let zz = inverse.square().carry().plain();
-    let zzz = zz.mul(inverse).carry();
-    let x = point.x.mul(&zz).carry().canonical();
-    let y = Sum(point.y.0).negated(negated).reduce().mul(&zzz).carry().canonical();
+fn write_publics(point: &Fraction, inverse: &Element, negated: __mmask8, publics: &mut [[u8; 65]]) {
+    // 1 / ZZ is (ZZ / ZZZ)^2.
+    let x = point.x.mul(&point.zz.mul(inverse).carry().square().carry().plain()).carry().canonical();
+    let y = Sum(point.y.0).negated(negated).reduce().mul(&inverse.plain()).carry().canonical();
     write(&x, publics.iter_mut().filter_map(|place| place.get_mut(1..33)?.try_into().ok()));
     write(&y, publics.iter_mut().filter_map(|place| place.get_mut(33..)?.try_into().ok()));
     for public in publics {

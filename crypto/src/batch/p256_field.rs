@@ -12,7 +12,7 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
-use super::inverse::{Prime, across};
+use super::inverse::{Prime, across, first_lane, invert};
 use super::lanes::{LANES, Lanes, MASK, array, lanes, madd_hi, madd_lo, splat};
 
 /// Carried: limbs below 2^52.
@@ -34,7 +34,7 @@ pub(super) const MAX_INVERTED: usize = 8;
 
 const P: [u64; 5] = [MASK, (1 << 44) - 1, 0, 1 << 36, (1 << 48) - (1 << 16)];
 
-const PRIME: Prime = Prime::new([u64::MAX, 0xffff_ffff, 0, 0xffff_ffff_0000_0001]);
+pub(super) const PRIME: Prime = Prime::new([u64::MAX, 0xffff_ffff, 0, 0xffff_ffff_0000_0001]);
 
 /// R, which is one.
 const ONE: [u64; 5] = [0x10, 0xf_0000_0000_0000, 0xf_ffff_ffff_ffff, 0xf_feff_ffff_ffff, 0xfffff];
@@ -96,6 +96,13 @@ impl Element {
         reduce(product(&self.0, &other.0))
     }
 
+    /// `a b + c d`, reduced once.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    pub(super) fn products([a, b]: [&Self; 2], [c, d]: [&Self; 2]) -> Sum {
+        reduce(product_onto(product(&a.0, &b.0), &c.0, &d.0))
+    }
+
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn square(&self) -> Sum {
@@ -106,10 +113,22 @@ impl Element {
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn inverse(&self) -> Self {
+        self.inverse_by(|number| {
+            let [inverse] = invert([&PRIME], [number]);
+            inverse
+        })
+    }
+
+    /// The same, given what inverts a number.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    pub(super) fn inverse_by(&self, invert: impl FnOnce([u64; 4]) -> [u64; 4]) -> Self {
         let multiply = |a: &Limbs, b: &Limbs| Self(*a).mul(&Self(*b)).carry().0;
         let invert = |x: &Limbs| {
-            let plain = Self(*x).plain().canonical();
-            Self::new(&limbs(&PRIME.invert_lowest(&words(&plain)))).0
+            let mut inverse = invert(first_lane(&words(&Self(*x).plain().canonical())));
+            let [a, b, c, d] = inverse;
+            inverse.zeroize();
+            Self::new(&limbs(&[splat(a), splat(b), splat(c), splat(d)])).0
         };
         Self(across(&self.0, multiply, invert))
     }
@@ -261,7 +280,13 @@ fn step<const I: usize>(t: &mut [Lanes; 10]) {
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 pub(super) fn product(a: &Limbs, b: &Limbs) -> [Lanes; 10] {
-    let mut t = [splat(0); 10];
+    product_onto([splat(0); 10], a, b)
+}
+
+/// The same and `t`.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+fn product_onto(mut t: [Lanes; 10], a: &Limbs, b: &Limbs) -> [Lanes; 10] {
     row::<0, 5>(&mut t, a[0], *b);
     row::<1, 5>(&mut t, a[1], *b);
     row::<2, 5>(&mut t, a[2], *b);

@@ -99,6 +99,13 @@ fn check_products() {
                 if turn == 0 && field {
                     assert_eq!(store(&Element(x).square().carry().0), store(&product));
                 }
+                if field {
+                    let [x, y] = [Element(x), Element(y)];
+                    let sums = store(&Element::products([&x, &y], [&y, &y]).carry().0);
+                    for (i, sum) in sums.iter().enumerate() {
+                        check_product(sum, &(&a[i] + &b[i]), &b[i], &modulus);
+                    }
+                }
             }
         }
     }
@@ -222,14 +229,20 @@ fn check_inversions() {
         }
     }
     for count in 1..=4 {
-        for a in samples(&n(), 4, &mut rng).chunks_exact(LANES * count) {
-            let mut scalars = [Scalar::one(); 4];
-            for (scalar, a) in scalars.iter_mut().zip(a.chunks(LANES)) {
-                *scalar = Scalar(load(a));
+        let (a, b) = (samples(&n(), 4, &mut rng), samples(&p(), 4, &mut rng));
+        for (a, b) in a.chunks_exact(LANES * count).zip(b.chunks_exact(LANES * count)) {
+            let (mut scalars, mut elements) = ([Scalar::one(); 4], [Element::one(); 4]);
+            for ((scalar, element), (a, b)) in
+                scalars.iter_mut().zip(&mut elements).zip(a.chunks(LANES).zip(b.chunks(LANES)))
+            {
+                (*scalar, *element) = (Scalar(load(a)), Element(load(b)));
             }
-            p256_scalar::invert(&mut scalars[..count]);
-            for (scalar, a) in scalars.iter().zip(a.chunks(LANES)) {
+            p256_scalar::invert_both(&mut scalars[..count], &mut elements[..count]);
+            for ((scalar, element), (a, b)) in
+                scalars.iter().zip(&elements).zip(a.chunks(LANES).zip(b.chunks(LANES)))
+            {
                 check_inverses(a, &store(&scalar.0), &n());
+                check_inverses(b, &store(&element.0), &p());
             }
         }
     }

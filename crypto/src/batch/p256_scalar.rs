@@ -8,10 +8,11 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
-use super::inverse::{Prime, across};
+use super::inverse::{Prime, across, first_lane, invert};
 use super::lanes::{Lanes, MASK, madd_hi, madd_lo, splat};
 use super::p256_field::{
-    Limbs, Sum, Words, below, carry, constant, limbs, modulo, product, select, words, zero,
+    Element, Limbs, PRIME as P, Sum, Words, below, carry, constant, limbs, modulo, product, select, words,
+    zero,
 };
 
 /// Carried: limbs below 2^52.
@@ -75,13 +76,26 @@ impl Scalar {
         reduce(product(&self.0, &other.0))
     }
 
-    /// The inverses of scalars of which none is zero.
+    /// The inverses of scalars of which none is zero, and of `elements` of which none is.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn inverse(&self) -> Self {
+    fn inverses(&self, element: &Element) -> (Self, Element) {
         let multiply = |a: &Limbs, b: &Limbs| Self(*a).mul(&Self(*b)).0;
-        let invert = |x: &Limbs| Self::new(&limbs(&PRIME.invert_lowest(&words(&Self(*x).plain())))).0;
-        Self(across(&self.0, multiply, invert))
+        let mut scalar = Self::one();
+        let element = element.inverse_by(|number| {
+            let mut others = [0; 4];
+            let invert = |x: &Limbs| {
+                let [mut inverse, other] =
+                    invert([&PRIME, &P], [first_lane(&words(&Self(*x).plain())), number]);
+                others = other;
+                let [a, b, c, d] = inverse;
+                inverse.zeroize();
+                Self::new(&limbs(&[splat(a), splat(b), splat(c), splat(d)])).0
+            };
+            scalar = Self(across(&self.0, multiply, invert));
+            others
+        });
+        (scalar, element)
     }
 
     /// The product of `scalars`, zeros turned into ones, and what it was before each.
@@ -110,14 +124,17 @@ impl Scalar {
     }
 }
 
-/// `scalars`, at most four, inverted by one inversion; of zero comes one.
+/// `scalars` and `elements`, at most four of each, inverted by inversions side by side; of zero comes one.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-pub(super) fn invert(scalars: &mut [Scalar]) {
-    let mut before = [Scalar::one(); 4];
-    let product = Scalar::multiplied(scalars, &mut before);
-    Scalar::divided(scalars, &before, product.inverse());
-    before.zeroize();
+pub(super) fn invert_both(scalars: &mut [Scalar], elements: &mut [Element]) {
+    let mut before = ([Scalar::one(); 4], [Element::one(); 4]);
+    let product = Scalar::multiplied(scalars, &mut before.0);
+    let (scalar, element) = product.inverses(&Element::multiplied(elements, &mut before.1));
+    Scalar::divided(scalars, &before.0, scalar);
+    Element::divided(elements, &before.1, element);
+    before.0.zeroize();
+    before.1.zeroize();
 }
 
 /// The lanes of carried limbs in 1..n.

@@ -109,13 +109,16 @@ fn exchange_lanes(
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 fn ladders(scalars: &[Scalar; VECTORS], peers: &[[u8; 32]], ratios: &mut [Ratio]) {
     for ((scalar, peers), ratio) in scalars.iter().zip(peers.chunks(LANES)).zip(ratios) {
-        *ratio = ladder(scalar, &Element::from_words(&gathered(peers)));
+        *ratio = ladder(scalar, peers);
     }
 }
 
+/// The base stands in the frame of the loop itself: in another it may lie where the processor takes it for what the
+/// loop has just spilled, by the low bits of addresses, and waits.
+#[inline(never)]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-fn ladder(scalar: &Scalar, base: &Element) -> Ratio {
-    let one = Element::small(1);
+fn ladder(scalar: &Scalar, peers: &[[u8; 32]]) -> Ratio {
+    let (base, one) = (Element::from_words(&gathered(peers)), Element::small(1));
     // The RFC's (x_2 : z_2), which has just been doubled, and (x_3 : z_3). Instead of swapping them, the step
     // doubles the one or the other: the differential addition is the same for both orders.
     let mut near = LadderPoint { sum: one, difference: one };
@@ -124,7 +127,7 @@ fn ladder(scalar: &Scalar, base: &Element) -> Ratio {
     for t in (0..255).rev() {
         let bit = _mm512_test_epi64_mask(scalar[t / 64], splat(1 << (t % 64)));
         let doubled = LadderPoint::choose(bit ^ last, &near, &far);
-        (near, far) = step(&doubled, &near, &far, base);
+        (near, far) = step(&doubled, &near, &far, &base);
         last = bit;
     }
     // The lowest bit is zero by clamping.
@@ -241,7 +244,7 @@ fn base_points(scalars: &[Scalar; VECTORS], ratios: &mut [Ratio]) {
     }
     for (j, entries) in table.windows.iter().enumerate() {
         for (v, point) in points[..count].iter_mut().enumerate() {
-            *point = point.plus(&Entry::select(entries, window(&scalars[v], j)));
+            point.add(&Entry::select(entries, window(&scalars[v], j)));
         }
     }
     for (point, ratio) in points.iter().zip(ratios) {
@@ -307,10 +310,10 @@ impl Factors {
         Self { e: Element::small(0), f: one, g: one, h: one }
     }
 
-    /// The sum, in the unified formulas of section 3.1: complete, since d is not a square and -1 is one.
+    /// Adds an entry, in the unified formulas of section 3.1: complete, since d is not a square and -1 is one.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn plus(&self, Signed { negative, entry }: &Signed) -> Self {
+    fn add(&mut self, Signed { negative, entry }: &Signed) {
         let x = self.e.times(&self.f);
         let y = self.g.times_raised(&self.h);
         let z = self.f.times_raised(&self.g);
@@ -319,12 +322,10 @@ impl Factors {
         let b = y.plus(&x).carried().times_raised(&entry.sum);
         let c = t.times(&entry.product).negated_where(*negative);
         let d = z.plus(&z);
-        Self {
-            e: b.minus(&a).carried(),
-            f: d.minus(&c).carried(),
-            g: d.plus(&c).carried(),
-            h: b.plus(&a).carried(),
-        }
+        self.e = b.minus(&a).carried();
+        self.f = d.minus(&c).carried();
+        self.g = d.plus(&c).carried();
+        self.h = b.plus(&a).carried();
     }
 
     /// Twice the point (section 3.3, with all four signs reversed).
@@ -392,7 +393,8 @@ fn multiple_of_base(scalar: &Scalar) -> Factors {
     let mut point = Factors::identity();
     for t in (0..255).rev() {
         let zero = point.doubled();
-        let one = zero.plus(&base);
+        let mut one = zero;
+        one.add(&base);
         let bit = _mm512_test_epi64_mask(scalar[t / 64], splat(1 << (t % 64)));
         point = Factors {
             e: Element::choose(bit, &zero.e, &one.e),

@@ -1,8 +1,8 @@
 //! The engine that gathers jobs of X25519 into four lanes: `Four`.
 //!
-//! Jobs wait and go together as `batch::engine` says, four being a unit; what is not X25519 goes to aws-lc in
-//! the order of arrival. Bound: `capacity` jobs, from submission until the answer is taken; a turn takes work of
-//! [`TURN_NS`] and one lot more.
+//! Jobs wait and go together as `batch::engine` says, four being a unit; what is not X25519, be it within
+//! X25519MLKEM768, goes to aws-lc in the order of arrival. Bound: `capacity` jobs, from submission until the answer
+//! is taken; a turn takes work of [`TURN_NS`] and one lot more.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ use rand_core::CryptoRng;
 
 use super::super::ahead::Ahead;
 use super::super::curves::{Curve, MOST, Proof, secrets, validate};
-use super::super::engine::{CurveLots, Kind, TURN_NS, serve};
+use super::super::engine::{CurveLots, First, Kind, TURN_NS, serve, serve_hybrid};
 use super::super::jobs::{Agreement, Work};
 use super::super::lots::{Lot, Terms, Ticket};
 use super::lanes::{self, Avx2, LANES};
 use super::x25519;
 use crate::vacate::pop_done;
-use crate::{AwsLc, Done, Engine, EngineError, Group, Job, PrivateKey, SystemRandom, Token};
+use crate::{AwsLc, Done, Engine, EngineError, Group, Job, PrivateKey, Share, SystemRandom, Token};
 
 /// The engine over AVX2, with aws-lc for what is not X25519 or does not fill lanes.
 pub struct Four<R = SystemRandom> {
@@ -24,6 +24,7 @@ pub struct Four<R = SystemRandom> {
     scalar: AwsLc,
     random: R,
     x25519: CurveLots<FourX25519>,
+    hybrid: Lot<Share>,
     others: Lot<Job>,
     done: VecDeque<(Token, Done)>,
     ahead: Ahead<FourX25519>,
@@ -72,6 +73,7 @@ impl<R: CryptoRng> Four<R> {
             scalar: AwsLc::new(keys, capacity)?,
             random,
             x25519: CurveLots::new(terms, capacity),
+            hybrid: Lot::new(terms(160_000, 100_000), capacity),
             others: Lot::new(others, capacity),
             done: VecDeque::with_capacity(capacity),
             ahead: Ahead::new(),
@@ -83,17 +85,18 @@ impl<R: CryptoRng> Four<R> {
 
     /// The kind whose turn it is, if there is still something to do in this turn.
     fn first(&self) -> Option<Kind> {
-        let kinds = self.x25519.places().into_iter().chain([(Kind::Other, self.others.place())]);
-        kinds
-            .filter_map(|(kind, place)| Some((place?, kind)))
-            .min_by_key(|(place, _)| *place)
-            .map(|(_, kind)| kind)
+        let mut first = First::default();
+        self.x25519.compare(&mut first);
+        first.compare(Kind::Hybrid, &self.hybrid);
+        first.compare(Kind::Other, &self.others);
+        first.joined(&self.hybrid, &self.x25519.exchange)
     }
 
     /// A turn, in a frame of its own, which [`lanes::wipe`] reaches. Returns whether lanes were used.
     #[inline(never)]
     fn turn(&mut self) -> bool {
         self.x25519.begin();
+        self.hybrid.begin();
         self.others.begin();
         let (mut spent_ns, mut used_lanes) = (0, false);
         while spent_ns < TURN_NS
@@ -115,18 +118,14 @@ impl<R: CryptoRng> Four<R> {
 
     /// Does the next jobs of a kind. Returns nanoseconds, to the order of magnitude, and whether lanes were used.
     fn work_off(&mut self, kind: Kind) -> (u64, bool) {
-        let Self { cpu, scalar, random, x25519, others, done, ahead, waiting, .. } = self;
+        let Self { cpu, scalar, random, x25519, hybrid, others, done, ahead, waiting, .. } = self;
         let mut work = Work { cpu: *cpu, random, ahead, done, scalar };
         let (count, cost) = match kind {
             Kind::Exchange(_) => x25519.exchange(&mut work),
             Kind::Generate(_) => x25519.generate(&mut work),
             Kind::Agree(_) => x25519.agree(&mut work),
-            _ => serve(others, |tickets, jobs, _| {
-                for (ticket, job) in tickets.iter().zip(jobs) {
-                    let done = work.scalar.work_any(job);
-                    work.answer(ticket, done);
-                }
-            }),
+            Kind::Hybrid => serve_hybrid(hybrid, &mut x25519.exchange, &mut work),
+            _ => serve(others, |tickets, jobs, _| work.others(tickets, jobs)),
         };
         *waiting -= count;
         cost
@@ -139,8 +138,9 @@ impl<R: CryptoRng> Engine for Four<R> {
     }
 
     fn submit(&mut self, token: Token, job: Job) -> Result<(), Job> {
-        let Self { x25519: CurveLots { exchange, generate, agree }, others, .. } = self;
-        let any_full = exchange.is_full() || generate.is_full() || agree.is_full() || others.is_full();
+        let Self { x25519: CurveLots { exchange, generate, agree }, hybrid, others, .. } = self;
+        let any_full = exchange.is_full() || generate.is_full() || agree.is_full();
+        let any_full = any_full || hybrid.is_full() || others.is_full();
         if self.waiting + self.done.len() >= self.capacity || any_full {
             return Err(job);
         }
@@ -149,6 +149,7 @@ impl<R: CryptoRng> Engine for Four<R> {
         self.waiting += 1;
         match job {
             Job::Exchange { group: Group::X25519, peer } => exchange.push(ticket, FourX25519::public(&peer)),
+            Job::Exchange { group: Group::X25519MlKem768, peer } => hybrid.push(ticket, peer),
             Job::Generate { group: Group::X25519 } => generate.push(ticket, ()),
             Job::Agree { private, peer } if private.group() == Group::X25519 => {
                 agree.push(ticket, Agreement { private, peer: FourX25519::public(&peer) });
@@ -184,6 +185,7 @@ pub(in super::super) struct FourX25519;
 
 impl Proof for Avx2 {
     type Pools = Ahead<FourX25519>;
+    type X25519 = FourX25519;
 }
 
 impl Curve for FourX25519 {

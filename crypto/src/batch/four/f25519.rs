@@ -12,7 +12,7 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
-use super::super::inverse::Prime;
+use super::super::inverse::{Prime, invert};
 use super::lanes::{Lanes, array, choose, splat};
 
 const P: Prime = Prime::new([0xffff_ffff_ffff_ffed, u64::MAX, u64::MAX, u64::MAX >> 1]);
@@ -225,7 +225,7 @@ impl Element {
         let two = self.times(&far);
         let near = Self(two.0.map(|limb| _mm256_permute4x64_epi64::<0b10_11_00_01>(limb)));
         let mut lowest = two.times(&near).words().map(|word| array(word)[0]);
-        let mut inverse = P.invert(lowest);
+        let [mut inverse] = invert([&P], [lowest]);
         let inverses = Self::from_words(&inverse.map(|word| splat(word)));
         lowest.zeroize();
         inverse.zeroize();

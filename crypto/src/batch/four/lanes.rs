@@ -42,7 +42,7 @@ pub(super) fn wipe(cpu: Avx2) {
 /// The four numbers of `array`, the first in the lowest lane.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn lanes(array: [u64; LANES]) -> Lanes {
+pub(in super::super) fn lanes(array: [u64; LANES]) -> Lanes {
     // SAFETY: both are 32 bytes of which every value is valid.
     unsafe { core::mem::transmute::<[u64; LANES], Lanes>(array) }
 }
@@ -50,7 +50,7 @@ pub(super) fn lanes(array: [u64; LANES]) -> Lanes {
 /// The numbers of all lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn array(lanes: Lanes) -> [u64; LANES] {
+pub(in super::super) fn array(lanes: Lanes) -> [u64; LANES] {
     // SAFETY: both are 32 bytes of which every value is valid.
     unsafe { core::mem::transmute::<Lanes, [u64; LANES]>(lanes) }
 }
@@ -66,7 +66,7 @@ pub(super) fn load(numbers: &[u32; 8]) -> Lanes {
 /// `number` in all lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn splat(number: u64) -> Lanes {
+pub(in super::super) fn splat(number: u64) -> Lanes {
     _mm256_set1_epi64x(number.cast_signed())
 }
 

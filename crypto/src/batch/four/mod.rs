@@ -8,9 +8,8 @@
 
 mod engine;
 mod f25519;
-mod lanes;
+pub(super) mod lanes;
 pub(super) mod x25519;
 
 pub use engine::Four;
-#[cfg(test)]
 pub(super) use lanes::Avx2;

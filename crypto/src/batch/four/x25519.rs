@@ -107,24 +107,25 @@ fn exchange_lanes(
 #[target_feature(enable = "avx2")]
 fn ladders(scalars: &[Scalar; VECTORS], peers: &[[u8; 32]], ratios: &mut [Ratio]) {
     for ((scalar, peers), ratio) in scalars.iter().zip(peers.chunks(LANES)).zip(ratios) {
-        *ratio = ladder(scalar, &Element::from_words(&gathered(peers)));
+        *ratio = ladder(scalar, peers);
     }
 }
 
+/// In a frame of its own, where the base stands too, as in `batch::x25519`.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
-fn ladder(scalar: &Scalar, base: &Element) -> Ratio {
-    let one = Element::small(1);
+fn ladder(scalar: &Scalar, peers: &[[u8; 32]]) -> Ratio {
+    let (base, one) = (Element::from_words(&gathered(peers)), Element::small(1));
     // As in `batch::x25519`: instead of swapping (x_2 : z_2) and (x_3 : z_3), the step doubles the one or the other.
     let mut near = LadderPoint { sum: one.wide(), difference: one.wide() };
-    let mut far = LadderPoint::new(base, &one);
+    let mut far = LadderPoint::new(&base, &one);
     let mut last = splat(0);
     for t in (0..255).rev() {
         let bit = mask(scalar[t / 64], t as u64 % 64);
         let swapped = _mm256_xor_si256(bit, last);
         let sum = Sum::choose(swapped, &near.sum, &far.sum);
         let difference = Sum::choose(swapped, &near.difference, &far.difference);
-        (near, far) = step(&sum, &difference, &near, &far, base);
+        (near, far) = step(&sum, &difference, &near, &far, &base);
         last = bit;
     }
     // The lowest bit is zero by clamping.

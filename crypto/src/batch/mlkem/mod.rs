@@ -101,7 +101,7 @@ fn encapsulate_lanes(
     for (secret, row) in secrets.iter_mut().zip(&rows) {
         *secret = *part(row, 0);
     }
-    let mut noises = Noises::new(2 * K + 1);
+    let mut noises = Noises::<{ 2 * K + 1 }>::new();
     noises.fill(|at| part(&rows[lane(at)], 32), count);
     let seeds = core::array::from_fn(|at| part(keys[lane(at)], K * KEY_POLY));
     let mut matrices = Matrices::new(seeds, count, Order::Columns);
@@ -125,7 +125,7 @@ fn generate_lanes(seeds: &[[u8; 64]], keys: &mut [&mut DecapsulationKey]) {
     sponges.finish(splat(K as u64 | HASH << 8));
     let mut rows = rows(sponges.first());
     sponges.erase();
-    let mut noises = Noises::new(2 * K);
+    let mut noises = Noises::<{ 2 * K }>::new();
     noises.fill(|at| part(&rows[lane(at)], 32), count);
     let mut matrices = Matrices::new(core::array::from_fn(|at| part(&rows[lane(at)], 0)), count, Order::Rows);
     for (index, key) in keys.iter_mut().enumerate() {
@@ -160,7 +160,7 @@ fn decapsulate_lanes(keys: &[&DecapsulationKey], ciphertexts: &[&Ciphertext], se
     let mut rejections =
         rejections(|at| part(keys[lane(at)], 2 * K * KEY_POLY + 64), |at| ciphertexts[lane(at)]);
 
-    let mut noises = Noises::new(2 * K + 1);
+    let mut noises = Noises::<{ 2 * K + 1 }>::new();
     noises.fill(|at| part(&rows[lane(at)], 32), count);
     let seeds = core::array::from_fn(|at| part(keys[lane(at)], 2 * K * KEY_POLY));
     let mut matrices = Matrices::new(seeds, count, Order::Columns);

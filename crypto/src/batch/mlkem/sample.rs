@@ -170,33 +170,33 @@ impl Entry {
     }
 }
 
-/// What PRF makes of each seed for noise (FIPS 203 section 4.1): SHAKE256 of the seed and a number.
-pub(super) struct Noises {
+/// What PRF makes of each seed for noise (FIPS 203 section 4.1): SHAKE256 of the seed and a number below `EACH`,
+/// which is known when this is compiled, so that nothing is divided by it.
+pub(super) struct Noises<const EACH: usize> {
     bytes: [[Lanes; 2]; LANES * (2 * K + 1)],
-    each: usize,
 }
 
-impl Noises {
-    /// Room for `each` of up to eight seeds.
+impl<const EACH: usize> Noises<EACH> {
+    /// Room for those of up to eight seeds.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn new(each: usize) -> Self {
-        Self { bytes: [[splat(0); 2]; _], each }
+    pub(super) fn new() -> Self {
+        const { assert!(EACH <= 2 * K + 1) };
+        Self { bytes: [[splat(0); 2]; _] }
     }
 
     /// Those of the first `count` of the lanes' seeds.
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn fill<'a>(&mut self, seed: impl Fn(usize) -> &'a Seed, count: usize) {
-        let each = self.each;
         for (eight, places) in self.bytes.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            if eight * LANES >= count * each {
+            if eight * LANES >= count * EACH {
                 break;
             }
             let index = |lane: usize| eight * LANES + lane;
-            let numbers = core::array::from_fn(|lane| (index(lane) % each) as u64 | XOF << 8);
+            let numbers = core::array::from_fn(|lane| (index(lane) % EACH) as u64 | XOF << 8);
             let mut sponges = Sponges::<SHAKE256>::new();
-            sponges.absorb(&four_words(|lane| seed(index(lane) / each)));
+            sponges.absorb(&four_words(|lane| seed(index(lane) / EACH)));
             sponges.finish(lanes(numbers));
             for (half, words) in sponges.block().as_chunks().0.iter().take(2).enumerate() {
                 for (place, row) in places.iter_mut().zip(transposed(words)) {
@@ -209,7 +209,7 @@ impl Noises {
 
     /// Those of the seed `index`.
     pub(super) fn of(&self, index: usize) -> &[[Lanes; 2]] {
-        &self.bytes[index * self.each..(index + 1) * self.each]
+        &self.bytes[index * EACH..(index + 1) * EACH]
     }
 
     #[inline]

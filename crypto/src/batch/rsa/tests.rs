@@ -1,7 +1,5 @@
 //! Against aws-lc and the `rsa` crate, with keys that the tests make.
 
-use std::collections::VecDeque;
-
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512};
@@ -12,14 +10,11 @@ use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::*;
-use crate::batch::curves::Pools;
 use crate::batch::emsa::{MAX_SALT_LEN, encode, salt_len};
-use crate::batch::jobs::Work as Jobs;
 use crate::batch::tests::timing::assert_no_leak;
-use crate::batch::tests::trace::{RUNS, assert_same_traces, eight};
 use crate::key::Material;
-use crate::test_keys::{RSA_1024_PKCS8, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8, Text, new_rsa};
-use crate::{AwsLc, Done, Message, PrivateKey, SignatureScheme, verify};
+use crate::test_keys::{RSA_1024_PKCS8, RSA_2048_PKCS1, RSA_3072_PKCS8, RSA_4096_PKCS8, Text};
+use crate::{PrivateKey, SignatureScheme, verify};
 
 const PKCS1: [SignatureScheme; 3] =
     [SignatureScheme::RsaPkcs1Sha256, SignatureScheme::RsaPkcs1Sha384, SignatureScheme::RsaPkcs1Sha512];
@@ -318,58 +313,56 @@ fn encodings_that_do_not_fit() {
 }
 
 /// Keys, blinding and salts differ. Of a key only the place is the same: all are read before, without aws-lc,
-/// which allocates as its randomness has it, and one comes to stand where the first was.
-#[test]
-fn no_secret_of_a_few_shows_in_the_trace() {
-    trace("no_secret_of_a_few_shows_in_the_trace", LANES / 2);
-}
+/// which allocates as its randomness has it, and one comes to stand where the first was. Of what is optimised as a
+/// release alone: it is what ships, and the other would take minutes.
+#[cfg(not(debug_assertions))]
+mod traces {
+    use std::collections::VecDeque;
 
-#[test]
-fn no_secret_of_many_shows_in_the_trace() {
-    trace("no_secret_of_many_shows_in_the_trace", LANES);
-}
+    use super::*;
+    use crate::batch::curves::Pools;
+    use crate::batch::jobs::Work;
+    use crate::batch::tests::trace::{RUNS, assert_same_traces, eight};
+    use crate::test_keys::new_rsa;
+    use crate::{AwsLc, Done, Message};
 
-/// Without optimisation a key of 2048 bits takes minutes: there it is one of 1024 in the same code, and blinding, which
-/// is drawn in the same way for few and for many, is drawn before many sign.
-fn trace(test: &str, count: usize) {
-    if cfg!(debug_assertions) {
-        trace_of::<2, 4>(test, count, count == LANES);
-    } else {
-        trace_of::<4, 8>(test, count, false);
+    #[test]
+    fn no_secret_of_a_few_shows_in_the_trace() {
+        trace("no_secret_of_a_few_shows_in_the_trace", LANES / 2);
     }
-}
 
-fn trace_of<const H: usize, const N: usize>(test: &str, count: usize, is_blinded: bool) {
-    const END: &str = "-----END PRIVATE KEY-----\n";
-    let len = prime_bits(N) / 8;
-    let (_, module) = module_path!().split_once("::").unwrap();
-    let texts = || (0..RUNS).map(|_| String::from_utf8(new_rsa(8 * len)).unwrap()).collect();
-    assert_same_traces(&format!("{module}::{test}"), texts, move |run, texts| {
-        let expanded = |text| {
-            let key: RsaPrivateKey = rsa::pkcs8::DecodePrivateKey::from_pkcs8_pem(text).unwrap();
-            Expanded::<H, N>::new(cpu(), &key).unwrap()
-        };
-        let mut keys: Vec<_> = texts.split_inclusive(END).map(expanded).collect();
-        let mut first = keys.remove(0);
-        if let Some(other) = run.checked_sub(1) {
-            std::mem::swap(&mut *first, &mut *keys[other]);
-        }
-        let mut key = Key { cpu: cpu(), len, expanded: first };
-        let mut random = ChaCha20Rng::seed_from_u64(7 + run as u64);
-        let (tickets, signings) = eight(PSS[0], Message::new(&[b"text"]).unwrap());
-        let (scalar, mut ahead) = (AwsLc::new(&[], 1).unwrap(), Pools::new());
-        let mut done = VecDeque::with_capacity(LANES);
-        let mut sign = move || {
-            let (random, ahead, done) = (&mut random, &mut ahead, &mut done);
-            let mut work = Jobs { cpu: cpu(), random, ahead, done, scalar: &scalar };
-            work.sign_rsa(&tickets[..count], &signings[..count], &mut key);
-            assert!(done.drain(..).all(|(_, done)| matches!(done, Done::Signed(_))));
-        };
-        if is_blinded {
-            sign();
-        }
-        sign
-    });
+    #[test]
+    fn no_secret_of_many_shows_in_the_trace() {
+        trace("no_secret_of_many_shows_in_the_trace", LANES);
+    }
+
+    fn trace(test: &str, count: usize) {
+        const END: &str = "-----END PRIVATE KEY-----\n";
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let texts = || (0..RUNS).map(|_| String::from_utf8(new_rsa(2048)).unwrap()).collect();
+        assert_same_traces(&format!("{module}::{test}"), texts, move |run, texts| {
+            let expanded = |text| {
+                let key: RsaPrivateKey = rsa::pkcs8::DecodePrivateKey::from_pkcs8_pem(text).unwrap();
+                Expanded::<4, 8>::new(cpu(), &key).unwrap()
+            };
+            let mut keys: Vec<_> = texts.split_inclusive(END).map(expanded).collect();
+            let mut first = keys.remove(0);
+            if let Some(other) = run.checked_sub(1) {
+                std::mem::swap(&mut *first, &mut *keys[other]);
+            }
+            let mut key = Key { cpu: cpu(), len: 256, expanded: first };
+            let mut random = ChaCha20Rng::seed_from_u64(7 + run as u64);
+            let (tickets, signings) = eight(PSS[0], Message::new(&[b"text"]).unwrap());
+            let (scalar, mut ahead) = (AwsLc::new(&[], 1).unwrap(), Pools::new());
+            let mut done = VecDeque::with_capacity(LANES);
+            move || {
+                let (random, ahead, done) = (&mut random, &mut ahead, &mut done);
+                let mut work = Work { cpu: cpu(), random, ahead, done, scalar: &scalar };
+                work.sign_rsa(&tickets[..count], &signings[..count], &mut key);
+                assert!(done.drain(..).all(|(_, done)| matches!(done, Done::Signed(_))));
+            }
+        });
+    }
 }
 
 /// The halves of the private exponent: any number takes the time of another, zero too. Results are none, and

@@ -14,7 +14,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::SystemRandom;
 use crate::batch::lanes::{Cpu, LANES};
-use crate::batch::{ecdsa, p256, x25519};
+use crate::batch::{ecdsa, mlkem, p256, x25519};
 
 /// Beyond this t a leak is one, if it is found again.
 const LEAK: f64 = 10.0;
@@ -187,6 +187,20 @@ fn ecdsa_nonce() {
     assert_no_leak("ECDSA by nonce", [[0; 32]; LANES], scalars, |noise| {
         ecdsa::sign_hedged(cpu(), &keys, noise, &digests, &mut signatures, &mut valid);
     });
+}
+
+/// What a message becomes, and the noise that comes from it; the key is one.
+#[test]
+fn mlkem_message() {
+    let (mut key, mut ciphertexts) = ([0; _], [[0; _]; LANES]);
+    mlkem::generate(cpu(), &[[7; 64]], &mut [&mut key]);
+    let keys = [mlkem::encapsulation_key(&key); LANES];
+    let (mut secrets, mut valid) = ([[0; 32]; LANES], [false; LANES]);
+    assert_no_leak("ML-KEM by message", [[0; 32]; LANES], scalars, |messages| {
+        let ciphertexts = &mut ciphertexts.each_mut();
+        mlkem::encapsulate(cpu(), &keys, messages, ciphertexts, &mut secrets, &mut valid);
+    });
+    assert_eq!(valid, [true; LANES]);
 }
 
 /// What does not leak is not: both secrets are one.
