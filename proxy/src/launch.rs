@@ -1,7 +1,7 @@
 //! From a configuration to workers on their lcores: EAL, pools, ports, rings, threads, and back.
 
 mod eal;
-mod seed;
+pub(crate) mod seed;
 
 use std::collections::VecDeque;
 use std::fs::File;

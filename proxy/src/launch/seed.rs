@@ -88,7 +88,7 @@ impl Seed {
 }
 
 /// A TCP stack with the listeners of the configuration open.
-fn stack<M: Memory>(
+pub(crate) fn stack<M: Memory>(
     config: &Config,
     interfaces: Vec<InterfaceConfig>,
     secret: [u8; 32],
@@ -117,7 +117,7 @@ fn stack<M: Memory>(
 }
 
 /// What each listener offers.
-pub(super) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerConfig>>>> {
+pub(crate) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerConfig>>>> {
     let offer = |service: &Service| {
         let Service::Https { certificates, alpn } = service else { return Ok(None) };
         let entries = certificates.iter().map(|&index| {
@@ -192,7 +192,8 @@ fn crypto<M: Memory>(
     }
 }
 
-fn cache<M: Memory>(config: &Config, secret: [u8; 32], memory: M) -> Option<levee_cache::Store<M>> {
+/// The cache, if a route has it.
+pub(crate) fn cache<M: Memory>(config: &Config, secret: [u8; 32], memory: M) -> Option<levee_cache::Store<M>> {
     let cache = config.cache?;
     let limits = levee_cache::Limits {
         bytes: usize::try_from(cache.bytes).unwrap_or(usize::MAX),

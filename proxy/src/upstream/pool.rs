@@ -139,8 +139,8 @@ impl Pools {
     }
 
     /// Connections kept idle, to all backends.
-    #[cfg(test)]
-    fn idle(&self) -> usize {
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn idle(&self) -> usize {
         self.pools.iter().map(|pool| pool.idle).sum()
     }
 

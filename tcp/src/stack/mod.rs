@@ -247,6 +247,14 @@ impl<M: Memory> Stack<M> {
         self.schedule(id.slot);
     }
 
+    /// What the upper layer took and is not done with lies in at most `segments` segments now: it has copied bytes
+    /// together that came in very many. Those count against what a connection may pin.
+    pub fn repacked(&mut self, id: ConnId, segments: usize) {
+        let Some(conn) = live(&mut self.conns, id) else { return };
+        conn.repack(segments, &self.core.limits);
+        self.schedule(id.slot);
+    }
+
     /// [`Seal::fill`](crate::Seal::fill) has, or may have, bytes of `id`: it is asked in the next `emit`.
     pub fn wake(&mut self, id: ConnId) {
         if let Some(conn) = self.conn(id) {
