@@ -39,6 +39,11 @@ impl<M: Memory> Sessions<M> {
         assert!(by_class <= self.counters.sum(Counter::Responses), "responses by class");
     }
 
+    /// Connections to servers.
+    pub(crate) const fn upstreams(&self) -> usize {
+        self.upstreams.len()
+    }
+
     fn check_client(&self, key: Key, client: &Client<M>) {
         let upstream = client.upstream();
         let tied = upstream.map(|upstream| self.upstreams.get(upstream).and_then(|its| its.client));

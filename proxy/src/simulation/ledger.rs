@@ -18,6 +18,8 @@ pub(crate) struct Ask {
     pub(crate) method: &'static str,
     /// The resource it is about, of those that may be cached; `None`: one of its own.
     pub(crate) kept: Option<usize>,
+    /// By TLS.
+    pub(crate) is_secure: bool,
     /// Of HTTP/1.0.
     pub(crate) is_old: bool,
     pub(crate) upload: Option<Upload>,
@@ -110,8 +112,8 @@ pub(crate) enum Fate {
 pub(crate) struct Resource {
     /// It changes with each POST.
     version: u64,
-    /// Who asks now must not be given an older one: the answer to the POST that made it is known.
-    least_version: u64,
+    /// Who asks now, in plain or by TLS, must not be given an older one: the answer to the POST that made it is known.
+    least_version: [u64; 2],
     pub(crate) max_age_s: u64,
     pub(crate) has_validator: bool,
     length: u64,
@@ -142,7 +144,7 @@ impl Ledger {
     pub(crate) fn new(dice: &mut Dice, retries: u32) -> Self {
         let resource = |_| Resource {
             version: 1,
-            least_version: 1,
+            least_version: [1; 2],
             max_age_s: dice.pick(&[0, 1, 10, 3600]),
             has_validator: dice.chance(500),
             length: dice.any_size(50_000),
@@ -158,8 +160,8 @@ impl Ledger {
 
     /// The head of a request, which leaves now.
     pub(crate) fn head_of(&mut self, id: AskId) -> String {
-        let least = self.asks[id].kept.map(|kept| self.resources[kept].least_version);
         let ask = &mut self.asks[id];
+        let least = ask.kept.map(|kept| self.resources[kept].least_version[usize::from(ask.is_secure)]);
         ask.sent += 1;
         ask.sent_ns = self.now_ns;
         ask.least_version = least.unwrap_or_default();
@@ -190,7 +192,7 @@ impl Ledger {
         ask.seen += 1;
         let repeatable = !matches!(ask.method, "POST" | "PATCH");
         let most = ask.sent * if repeatable { 1 + self.retries } else { 1 };
-        assert!(ask.seen <= most, "request {id}, sent {} times, came {} times", ask.sent, ask.seen);
+        assert!(ask.seen <= most, "request {id} came too often: {ask:?}");
         id
     }
 
@@ -259,7 +261,8 @@ impl Ledger {
         ask.fate = Fate::Exact;
         let version = head.field("x-answer").ok().flatten().and_then(|answer| answer.split_once(' '));
         if let (Some(kept), "POST", Some((_, version))) = (ask.kept, ask.method, version) {
-            let least = &mut self.resources[kept].least_version;
+            // RFC 9110 section 4.2.2: what is there by http and what is there by https are not the same resource.
+            let least = &mut self.resources[kept].least_version[usize::from(ask.is_secure)];
             *least = (*least).max(version.parse().unwrap_or_default());
         }
     }

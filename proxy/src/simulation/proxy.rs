@@ -156,9 +156,10 @@ impl Proxy {
         (self.takes, self.full_at) = (256, 256);
     }
 
-    /// Whether nobody is being served.
+    /// Whether nobody is being served, and TCP has done with those who were.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.host.sessions().clients() == 0 && self.host.stack().half_open() == 0
+        let (stack, sessions) = (self.host.stack(), self.host.sessions());
+        sessions.clients() + stack.half_open() == 0 && stack.connections() == sessions.upstreams()
     }
 
     /// Whether TCP has no connection any more, and remembers none.

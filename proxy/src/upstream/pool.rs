@@ -122,6 +122,11 @@ impl Pools {
         }
     }
 
+    /// The idle connection that was used longest ago, of some server.
+    pub(crate) fn any_idle(&self) -> Option<Key> {
+        self.pools.iter().flat_map(|pool| &pool.servers).find_map(|server| server.idle.first()).copied()
+    }
+
     /// The server could not be reached, answered nothing in time, or answered nonsense.
     pub(crate) fn failed(&mut self, id: ServerId, now_ns: u64) {
         let pool = &mut self.pools[usize::from(id.backend)];

@@ -187,6 +187,7 @@ impl Plan {
         Ask {
             method,
             kept,
+            is_secure: self.to == doors.https,
             is_old,
             is_redirected,
             upload: takes_upload.then(|| Upload { length, is_chunked: !is_old && dice.chance(500) }),
@@ -202,6 +203,7 @@ impl Ask {
         Self {
             method: "GET",
             kept: None,
+            is_secure: false,
             is_old: false,
             is_redirected: false,
             upload: None,
