@@ -23,8 +23,9 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ),
 ];
 
-/// The tools around the proxy: the load, which has a worker of it in its own process for `nic`, and the tests.
-const OUTSIDE: [&str; 2] = ["levee-loadtest", "levee-tests"];
+/// The tools around the proxy: the load, which has a worker of it in its own process for `nic`, the tests, and
+/// what fuzzers run.
+const OUTSIDE: [&str; 3] = ["levee-loadtest", "levee-tests", "levee-fuzz"];
 
 /// Rooms whose time, memory, randomness and bytes are parameters.
 const SANS_IO: [&str; 5] = ["buf", "tcp", "tls", "http", "cache"];
