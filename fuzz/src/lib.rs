@@ -6,9 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod chunked;
+pub mod proxy;
 
 /// A target: the name of its program and corpus, and what runs one input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("chunked", chunked::run)];
+pub const TARGETS: &[Target] = &[("chunked", chunked::run), ("proxy", proxy::run)];

@@ -44,6 +44,14 @@ impl<M: Memory> Sessions<M> {
         self.upstreams.len()
     }
 
+    /// Nobody's patience ends any more: for a simulation to notice.
+    #[cfg(test)]
+    pub(crate) fn lose_deadlines(&mut self) {
+        for key in keys(|from| self.clients.next_key(from)) {
+            self.client_deadlines.clear(key.index());
+        }
+    }
+
     fn check_client(&self, key: Key, client: &Client<M>) {
         let upstream = client.upstream();
         let tied = upstream.map(|upstream| self.upstreams.get(upstream).and_then(|its| its.client));

@@ -74,15 +74,15 @@ struct Message {
     head: String,
     content: Content,
     framing: Framing,
-    is_spoilt: bool,
-    lies: bool,
+    fault: Fault,
     /// The connection ends behind it.
     is_last: bool,
 }
 
 impl Message {
     fn new(id: AskId, request: &Head, answer: &Answer, ledger: &mut Ledger) -> Self {
-        let (name, version, content) = ledger.represent(id);
+        let (name, version, mut content) = ledger.represent(id);
+        content.length -= u64::from(answer.fault == Fault::Short && content.length > 0);
         let ask = &ledger.asks[id];
         let framing = answer.framing;
         let is_last = framing == Framing::UntilClose || answer.fault == Fault::Closes;
@@ -113,16 +113,16 @@ impl Message {
             head: format!("HTTP/1.1 {status} Fine\r\n{ANSWER}: {name}\r\n{head}\r\n"),
             content: if has_content { content } else { Content { length: 0, ..content } },
             framing: if has_content { framing } else { Framing::Exact(0) },
-            is_spoilt: answer.fault == Fault::Spoilt,
-            lies: answer.fault == Fault::Lies,
+            fault: answer.fault,
             is_last,
         }
     }
 
     fn content(&self, bytes: &mut Vec<u8>, dice: &mut Dice) {
         let mut content = self.content.bytes(0..self.content.length);
-        if self.lies && !content.is_empty() {
-            content[dice.below(self.content.length as usize)] ^= 1;
+        if self.fault == Fault::Lies && !content.is_empty() {
+            let at = dice.below(content.len());
+            content[at] ^= 1;
         }
         if self.framing != Framing::Chunked {
             bytes.extend(content);
@@ -138,7 +138,7 @@ impl Message {
             rest = behind;
         }
         let trailers = dice.pick(&["", "", "Digest: none\r\n"]);
-        let end = if self.is_spoilt { "no length\r\n".to_owned() } else { format!("0\r\n{trailers}\r\n") };
+        let end = if self.fault == Fault::Spoilt { "no length\r\n".to_owned() } else { format!("0\r\n{trailers}\r\n") };
         bytes.extend(end.bytes());
     }
 }

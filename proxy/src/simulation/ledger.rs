@@ -83,8 +83,10 @@ pub(crate) enum Fault {
     Spoilt,
     /// This instead of a head.
     Garbage(&'static str),
-    /// A byte of it is another (`tests` alone have this: nobody could tell).
+    /// A byte of it is another: `tests` alone have this, since no proxy could tell.
     Lies,
+    /// It says of itself that it is shorter than it is: as that.
+    Short,
 }
 
 impl Fault {

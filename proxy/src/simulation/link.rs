@@ -83,16 +83,31 @@ pub(crate) struct Link {
     down_until_ns: u64,
     /// TCP ports of those who have vanished: nothing of theirs gets through.
     vanished: BTreeSet<u16>,
+    /// What else it does to frames, for it to be noticed.
+    #[cfg(test)]
+    pub(crate) alter: fn(Way, &mut [u8]),
 }
 
 impl Link {
     pub(crate) fn new(weather: Weather, noise: Dice) -> Self {
         let (under_way, vanished) = (BTreeMap::new(), BTreeSet::new());
-        Self { weather, noise, under_way, free_ns: [0; 2], number: 0, down_until_ns: 0, vanished }
+        Self {
+            weather,
+            noise,
+            under_way,
+            free_ns: [0; 2],
+            number: 0,
+            down_until_ns: 0,
+            vanished,
+            #[cfg(test)]
+            alter: |_, _| {},
+        }
     }
 
     /// Takes a frame at `now_ns`; perhaps it arrives.
     pub(crate) fn send(&mut self, way: Way, mut frame: Vec<u8>, now_ns: u64) {
+        #[cfg(test)]
+        (self.alter)(way, &mut frame);
         let weather = self.weather;
         let free_ns = &mut self.free_ns[usize::from(way == Way::ToProxy)];
         let start_ns = now_ns.max(*free_ns);

@@ -62,6 +62,17 @@ fn forged(dice: &mut Dice, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
+/// Changes the last byte of what a segment carries, as one would who is on the path.
+#[cfg(test)]
+pub(crate) fn forge_last(frame: &mut [u8]) {
+    let is_segment = frame.get(12..14) == Some(&[8, 0]) && frame.get(ETHERNET + 9) == Some(&6);
+    if is_segment && frame.len() > ETHERNET + 200 {
+        let last = frame.len() - 1;
+        frame[last] ^= 1;
+        sum(frame);
+    }
+}
+
 /// Writes the checksums of an IPv4 packet without options that holds a TCP segment.
 fn sum(frame: &mut [u8]) {
     let (header, segment) = (ETHERNET, ETHERNET + 20);

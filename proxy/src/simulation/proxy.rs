@@ -199,6 +199,12 @@ impl Proxy {
         }
     }
 
+    /// A segment that nobody gives back.
+    #[cfg(test)]
+    pub(crate) fn leak(&self) {
+        std::mem::forget(levee_buf::Memory::alloc(&self.memory, 1));
+    }
+
     /// Ends as a worker does: nothing must be left.
     pub(crate) fn finish(mut self, now_ns: u64) {
         self.heal();

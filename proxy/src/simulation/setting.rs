@@ -63,7 +63,7 @@ impl Setting {
         if dice.chance(500) { Self::rough(dice) } else { Self::calm(dice) }
     }
 
-    fn calm(dice: &mut Dice) -> Self {
+    pub(crate) fn calm(dice: &mut Dice) -> Self {
         let mood = Mood { turns: dice.pick(&[0, 0, 1, 8]), refuses: dice.pick(&[0, 0, 100]), ..Mood::default() };
         Self {
             is_calm: true,

@@ -19,8 +19,8 @@ pub(crate) struct World {
     now_ns: u64,
     clients: Clients,
     origins: Origins,
-    proxy: Proxy,
-    front: Link,
+    pub(crate) proxy: Proxy,
+    pub(crate) front: Link,
     back: Link,
     pub(crate) ledger: Ledger,
     /// To come, the last one first.
@@ -31,6 +31,9 @@ pub(crate) struct World {
     steps: u64,
     /// The proxy was told to stop.
     is_stopping: bool,
+    /// Breaks something with each step, for it to be noticed.
+    #[cfg(test)]
+    pub(crate) spoil: fn(&mut Self),
 }
 
 /// What a world comes to.
@@ -77,6 +80,8 @@ impl World {
             is_stopping: false,
             noise: dice.noise(),
             setting,
+            #[cfg(test)]
+            spoil: |_| {},
         }
     }
 
@@ -131,6 +136,8 @@ impl World {
         while let Some((_, event)) = self.events.pop_if(|(at_ns, _)| *at_ns <= self.now_ns) {
             self.happen(event);
         }
+        #[cfg(test)]
+        (self.spoil)(self);
         self.deliver();
         self.act();
         self.proxy.check();
