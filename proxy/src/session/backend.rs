@@ -124,6 +124,15 @@ impl<M: Memory> Sessions<M> {
         stack.connect(server.source, server.address, self.now.instant, &mut owns)
     }
 
+    /// Ends an idle connection to a server where TCP has no room for another client.
+    pub(crate) fn make_room(&mut self, stack: &mut Stack<M>) {
+        if stack.is_full()
+            && let Some(idle) = self.pools.any_idle()
+        {
+            self.drop_upstream(idle, stack);
+        }
+    }
+
     /// Ties a connection out of the pool to the client.
     fn reuse(&mut self, key: Key, upstream: Key) {
         let Some(upstream) = self.upstreams.get_mut(upstream) else { return };

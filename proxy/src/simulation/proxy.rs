@@ -159,7 +159,8 @@ impl Proxy {
     /// Whether nobody is being served, and TCP has done with those who were.
     pub(crate) fn is_quiet(&self) -> bool {
         let (stack, sessions) = (self.host.stack(), self.host.sessions());
-        sessions.clients() + stack.half_open() == 0 && stack.connections() == sessions.upstreams()
+        let engines = sessions.jobs() + self.shop.waiting.get();
+        sessions.clients() + stack.half_open() + engines == 0 && stack.connections() == sessions.upstreams()
     }
 
     /// Whether TCP has no connection any more, and remembers none.

@@ -26,6 +26,8 @@ pub(crate) struct Setting {
     pub(crate) segments: usize,
     pub(crate) connections: usize,
     pub(crate) handshakes: usize,
+    /// Connections whose handshake of TCP is not complete; SYN cookies answer the others.
+    pub(crate) half_open: usize,
     pub(crate) buffer: usize,
     pub(crate) people: usize,
     /// Answers of a thousand that are no good.
@@ -71,6 +73,7 @@ impl Setting {
             segments: 50_000,
             connections: 256,
             handshakes: 256,
+            half_open: 256,
             buffer: dice.pick(&[1 << 18, 1 << 16, 1 << 15]),
             people: 1 + dice.below(12),
             faults: dice.pick(&[0, 100, 300]),
@@ -95,6 +98,7 @@ impl Setting {
             segments: dice.pick(&[50_000, 60, 150, 400, 1000]),
             connections,
             handshakes: dice.pick(&[connections, 1, 2, 4]).min(connections),
+            half_open: dice.pick(&[256, 2, 0]),
             buffer: dice.pick(&[1 << 18, 1 << 16, 1 << 14, 1 << 12]),
             people: 1 + dice.below(20),
             faults: dice.pick(&[0, 100, 500]),
@@ -206,7 +210,7 @@ impl Setting {
             requests_per_connection: dice.pick(&[1000, 1, 2]),
             receive_buffer_bytes: self.buffer,
             send_buffer_bytes: dice.pick(&[1 << 20, self.buffer]),
-            half_open: if self.is_calm { 256 } else { dice.pick(&[256, 2, 0]) },
+            half_open: self.half_open,
             handshakes: self.handshakes,
             time_wait: if self.is_calm { 256 } else { dice.pick(&[256, 2, 0]) },
         }

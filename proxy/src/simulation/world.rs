@@ -21,7 +21,7 @@ pub(crate) struct World {
     origins: Origins,
     pub(crate) proxy: Proxy,
     pub(crate) front: Link,
-    back: Link,
+    pub(crate) back: Link,
     pub(crate) ledger: Ledger,
     /// To come, the last one first.
     events: Vec<(u64, Event)>,
@@ -54,13 +54,15 @@ const LIFE_NS: u64 = 30_000_000_000;
 const REST_NS: u64 = 400_000_000_000;
 /// A world that takes more steps goes round in circles.
 const STEPS: u64 = 3_000_000;
+/// After that nothing is under way any more: the longest wait of TCP is one minute.
+const PAUSE_NS: u64 = 70_000_000_000;
 /// Requests that are made when all is over.
 const PROBES: usize = 2;
 
 impl World {
     /// A world of `setting`.
     pub(crate) fn new(setting: Setting, dice: &mut Dice) -> Self {
-        let mut ledger = Ledger::new(dice, setting.retries);
+        let mut ledger = Ledger::new(dice, setting.retries, setting.half_open < 256);
         let mut clients = Clients::new(CLIENT, setting.mtu, dice.noise());
         for _ in 0..setting.people {
             clients.add(Plan::any(dice, &DOORS, &mut ledger, setting.faults));
@@ -225,6 +227,8 @@ impl World {
 
     /// When all is over, the proxy serves as it did in the beginning.
     fn probe(&mut self) {
+        // Servers have ended connections of which the proxy has not heard yet.
+        self.run(PAUSE_NS, |_| false);
         for _ in 0..PROBES {
             let plan = Plan::probe(&mut self.noise, &DOORS, &mut self.ledger, self.now_ns);
             let id = plan.asks[0];

@@ -326,6 +326,12 @@ impl<M: Memory> Stack<M> {
         self.conns.len() - self.free.len()
     }
 
+    /// Whether no further connection has a slot: [`Stack::connect`] fails, and who connects is refused.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
     /// Half-open connections of listeners.
     #[must_use]
     pub fn half_open(&self) -> usize {
