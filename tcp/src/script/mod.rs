@@ -9,7 +9,7 @@
 //! | `> nothing` | nothing (more) left |
 //! | `! EVENTS` | what `ready` says: `accepted connected readable fin acked closed=reason`, or `nothing` |
 //! | `+N` | N milliseconds pass |
-//! | `connect`, `write N`, `finish`, `read N`, `take N`, `consume N`, `release`, `abort` | our upper layer |
+//! | `connect`, `write N`, `finish`, `read N`, `take N`, `consume N`, `repack N`, `release`, `abort` | our upper layer |
 //! | `icmp TYPE CODE SEQ [MTU]` | an ICMP error about our segment at SEQ comes |
 //! | `count REASON N` | a counter's value |
 //! | `slots N`, `waiting N` | connections, and those in TIME-WAIT |
@@ -188,6 +188,10 @@ impl Player {
             "take" => assert_eq!(Some(self.take()), number(0), "{}", self.at),
             "consume" => {
                 self.stack.consumed(self.id(), number(0).expect("how much"));
+                self.turn();
+            }
+            "repack" => {
+                self.stack.repacked(self.id(), number(0).expect("into how many segments"));
                 self.turn();
             }
             "release" => {
