@@ -72,7 +72,8 @@ fn dpdk_and_unsafe_code_stay_in_their_rooms() {
 /// are no part of what is shipped.
 #[test]
 fn the_proxy_never_is_a_load_client() {
-    let read = |name: &str| fs::read_to_string(top().join("proxy").join(name)).expect("the source can be read");
+    let read =
+        |name: &str| fs::read_to_string(top().join("proxy").join(name)).expect("the source can be read");
     let gate = "#[cfg(any(test, feature = \"simulation\"))]\npub mod simulation;";
     assert!(read("src/lib.rs").contains(gate), "the simulation is not shipped");
     assert!(!read("Cargo.toml").contains("default = "), "no feature is on by itself");

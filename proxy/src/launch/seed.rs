@@ -193,7 +193,11 @@ fn crypto<M: Memory>(
 }
 
 /// The cache, if a route has it.
-pub(crate) fn cache<M: Memory>(config: &Config, secret: [u8; 32], memory: M) -> Option<levee_cache::Store<M>> {
+pub(crate) fn cache<M: Memory>(
+    config: &Config,
+    secret: [u8; 32],
+    memory: M,
+) -> Option<levee_cache::Store<M>> {
     let cache = config.cache?;
     let limits = levee_cache::Limits {
         bytes: usize::try_from(cache.bytes).unwrap_or(usize::MAX),

@@ -34,7 +34,8 @@ impl<M: Memory> Sessions<M> {
         assert_eq!(self.pools.idle(), idle, "idle connections that pools count");
         assert!(stack.connections() >= self.clients.len() + self.upstreams.len(), "connections of TCP");
         assert_eq!(self.counters.sum(Counter::Accepted), stack.counters().accepted, "connections accepted");
-        let classes = [Counter::Responses2xx, Counter::Responses3xx, Counter::Responses4xx, Counter::Responses5xx];
+        let classes =
+            [Counter::Responses2xx, Counter::Responses3xx, Counter::Responses4xx, Counter::Responses5xx];
         let by_class: u64 = classes.iter().map(|&class| self.counters.sum(class)).sum();
         assert!(by_class <= self.counters.sum(Counter::Responses), "responses by class");
     }

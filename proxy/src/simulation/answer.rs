@@ -14,7 +14,9 @@ pub(crate) enum Say {
     /// All of the answer to this request was said.
     Answered(AskId),
     /// The last.
-    End { by_reset: bool },
+    End {
+        by_reset: bool,
+    },
 }
 
 /// Another answer than was asked for: no client may ever see it.
@@ -130,7 +132,8 @@ impl Message {
         }
         let mut rest = content.as_slice();
         while !rest.is_empty() {
-            let (chunk, behind) = rest.split_at(usize::try_from(dice.any_size(rest.len() as u64)).unwrap_or(1));
+            let (chunk, behind) =
+                rest.split_at(usize::try_from(dice.any_size(rest.len() as u64)).unwrap_or(1));
             let extension = dice.pick(&["", "", ";a=b", ";a=\"b c\""]);
             bytes.extend(format!("{:x}{extension}\r\n", chunk.len()).bytes());
             bytes.extend_from_slice(chunk);
@@ -138,7 +141,11 @@ impl Message {
             rest = behind;
         }
         let trailers = dice.pick(&["", "", "Digest: none\r\n"]);
-        let end = if self.fault == Fault::Spoilt { "no length\r\n".to_owned() } else { format!("0\r\n{trailers}\r\n") };
+        let end = if self.fault == Fault::Spoilt {
+            "no length\r\n".to_owned()
+        } else {
+            format!("0\r\n{trailers}\r\n")
+        };
         bytes.extend(end.bytes());
     }
 }

@@ -16,7 +16,8 @@ impl Content {
     /// The bytes of `range`, as far as they go.
     pub(crate) fn bytes(&self, range: Range<u64>) -> Vec<u8> {
         let range = range.start..range.end.min(self.length);
-        let mut bytes = Vec::with_capacity(usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0));
+        let mut bytes =
+            Vec::with_capacity(usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0));
         let mut word = range.start / 8;
         while word * 8 < range.end {
             let from = usize::try_from(range.start.saturating_sub(word * 8)).unwrap_or(8);

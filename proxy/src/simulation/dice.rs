@@ -1,5 +1,6 @@
 //! Where a world's choices come from: `Dice`, a seed or a program.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use rand_chacha::ChaCha8Rng;
@@ -10,18 +11,19 @@ use rand_core::{Rng, SeedableRng};
 /// A program that has ended chooses the first of everything, which is the tame one throughout.
 pub(crate) struct Dice {
     rng: ChaCha8Rng,
-    program: Option<std::vec::IntoIter<u8>>,
+    program: Option<VecDeque<u8>>,
 }
 
 impl Dice {
     /// Drawn from `seed`.
+    #[cfg(test)]
     pub(crate) fn seeded(seed: u64) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), program: None }
     }
 
     /// Read from `program`.
     pub(crate) fn program(program: &[u8]) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(0), program: Some(program.to_vec().into_iter()) }
+        Self { rng: ChaCha8Rng::seed_from_u64(0), program: Some(program.iter().copied().collect()) }
     }
 
     /// Other dice, for what would use up a program: the noise of a link, the randomness of TLS.
@@ -44,7 +46,8 @@ impl Dice {
             0x101..=0x1_0000 => 2,
             _ => 4,
         };
-        let number = program.by_ref().take(bytes).fold(0, |number, byte| number << 8 | usize::from(byte));
+        let number =
+            program.drain(..bytes.min(program.len())).fold(0, |number, byte| number << 8 | usize::from(byte));
         number % count
     }
 

@@ -76,16 +76,21 @@ pub(crate) enum Fault {
     /// None comes.
     Silent,
     /// The connection ends before it, in good order or by a reset.
-    Gone { by_reset: bool },
+    Gone {
+        by_reset: bool,
+    },
     /// The connection ends after so many thousandths of it.
-    Cut { per_mille: usize, by_reset: bool },
+    Cut {
+        per_mille: usize,
+        by_reset: bool,
+    },
     /// Instead of the last chunk, where there are chunks, comes something else.
     Spoilt,
     /// This instead of a head.
     Garbage(&'static str),
-    /// A byte of it is another: `tests` alone have this, since no proxy could tell.
+    /// A byte of it is another. This and the next are for tests alone, since no proxy could tell.
     Lies,
-    /// It says of itself that it is shorter than it is: as that.
+    /// It says of itself that it is shorter than it is, and is.
     Short,
 }
 
@@ -170,7 +175,8 @@ impl Ledger {
         ask.sent_ns = self.now_ns;
         ask.least_version = least.unwrap_or_default();
         let version = if ask.is_old { "1.0" } else { "1.1" };
-        let mut head = format!("{} {} HTTP/{version}\r\nHost: a.test\r\n{ASK}: {id}\r\n", ask.method, ask.target(id));
+        let mut head =
+            format!("{} {} HTTP/{version}\r\nHost: a.test\r\n{ASK}: {id}\r\n", ask.method, ask.target(id));
         match ask.upload {
             Some(Upload { is_chunked: true, .. }) => head += "Transfer-Encoding: chunked\r\n",
             Some(Upload { length, .. }) => head += &format!("Content-Length: {length}\r\n"),
@@ -246,7 +252,8 @@ impl Ledger {
             let is_own = answer == id.to_string() && status == ask.answer.status;
             return if is_own { Ok(Some(self.own(id))) } else { Err("the answer to another request") };
         };
-        let version = answer.strip_prefix(&format!("r{kept} ")).and_then(|version| version.parse::<u64>().ok());
+        let version =
+            answer.strip_prefix(&format!("r{kept} ")).and_then(|version| version.parse::<u64>().ok());
         let version = version.ok_or("the answer to another request")?;
         if version > self.resources[kept].version || version < ask.least_version {
             return Err("a version that is not there yet, or not any more");
@@ -258,7 +265,9 @@ impl Ledger {
         }
         match status {
             200 => Ok(Some(self.kept(kept, version))),
-            304 if ask.has_version == Some(version) => Ok(Some(Content { length: 0, ..self.kept(kept, version) })),
+            304 if ask.has_version == Some(version) => {
+                Ok(Some(Content { length: 0, ..self.kept(kept, version) }))
+            }
             _ => Err("a status that was not given"),
         }
     }

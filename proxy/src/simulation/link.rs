@@ -112,7 +112,8 @@ impl Link {
         let free_ns = &mut self.free_ns[usize::from(way == Way::ToProxy)];
         let start_ns = now_ns.max(*free_ns);
         let noise = &mut self.noise;
-        let is_gone = ports(&frame).is_some_and(|ports| ports.iter().any(|port| self.vanished.contains(port)));
+        let is_gone =
+            ports(&frame).is_some_and(|ports| ports.iter().any(|port| self.vanished.contains(port)));
         let is_late = start_ns - now_ns > weather.queue_ns;
         if noise.chance(weather.loss) || is_gone || is_late || now_ns < self.down_until_ns {
             return;

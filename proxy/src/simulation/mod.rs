@@ -54,6 +54,7 @@ use setting::Setting;
 use world::{Story, World};
 
 /// The world of `seed`.
+#[cfg(test)]
 fn run_seed(seed: u64) -> Story {
     run(&mut Dice::seeded(seed))
 }

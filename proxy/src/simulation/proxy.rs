@@ -55,7 +55,8 @@ impl Proxy {
     pub(crate) fn new(setting: &Setting, dice: &mut Dice) -> Self {
         let mut config = setting.config(dice);
         let offers = seed::offers(&config).expect("a good offer");
-        let keys: Vec<PrivateKey> = config.certificates.drain(..).map(|certificate| certificate.key).collect();
+        let keys: Vec<PrivateKey> =
+            config.certificates.drain(..).map(|certificate| certificate.key).collect();
         let config = Arc::new(config);
         let memory = Heap::new(setting.segments);
         let secret = [7; 32];
@@ -140,8 +141,10 @@ impl Proxy {
             || self.host.stack().wants_emit()
             || self.shop.waiting.get() > 0
             || !self.pending.is_empty();
-        let deadlines = [self.host.stack().deadline().map(|at| at.0), self.host.sessions().next_deadline_ns()];
-        let due = deadlines.into_iter().flatten().map(|at_ns| at_ns.saturating_sub(self.ahead_ns).max(now_ns));
+        let deadlines =
+            [self.host.stack().deadline().map(|at| at.0), self.host.sessions().next_deadline_ns()];
+        let due =
+            deadlines.into_iter().flatten().map(|at_ns| at_ns.saturating_sub(self.ahead_ns).max(now_ns));
         due.chain(is_busy.then_some(now_ns + self.pause_ns)).min()
     }
 
@@ -185,7 +188,11 @@ impl Proxy {
         assert_eq!(counters.frames_out, self.frames_out + kept, "frames taken from the stack");
         let ended: u64 = ENDS.iter().map(|&reason| counters[reason]).sum();
         let begun = counters.accepted + counters.connects;
-        assert_eq!(begun, ended + stack.connections() as u64, "connections that TCP began, and that ended or are there");
+        assert_eq!(
+            begun,
+            ended + stack.connections() as u64,
+            "connections that TCP began, and that ended or are there"
+        );
         assert!(self.memory.in_use() <= self.segments);
     }
 

@@ -66,7 +66,8 @@ impl Setting {
     }
 
     pub(crate) fn calm(dice: &mut Dice) -> Self {
-        let mood = Mood { turns: dice.pick(&[0, 0, 1, 8]), refuses: dice.pick(&[0, 0, 100]), ..Mood::default() };
+        let mood =
+            Mood { turns: dice.pick(&[0, 0, 1, 8]), refuses: dice.pick(&[0, 0, 100]), ..Mood::default() };
         Self {
             is_calm: true,
             mtu: dice.pick(&[1500, 1500, 1500, 576, 9000]),
@@ -90,9 +91,15 @@ impl Setting {
 
     fn rough(dice: &mut Dice) -> Self {
         let chance = |dice: &mut Dice| dice.pick(&[0, 0, 10, 100]);
-        let mood = Mood { refuses: chance(dice), fails: chance(dice), turns: dice.pick(&[0, 3, 30]), is_parked: false };
+        let mood = Mood {
+            refuses: chance(dice),
+            fails: chance(dice),
+            turns: dice.pick(&[0, 3, 30]),
+            is_parked: false,
+        };
         let connections = dice.pick(&[256, 4, 10, 30]);
-        let weather = |dice: &mut Dice| if dice.chance(500) { Weather::rough(dice) } else { Weather::mild(dice) };
+        let weather =
+            |dice: &mut Dice| if dice.chance(500) { Weather::rough(dice) } else { Weather::mild(dice) };
         Self {
             is_calm: false,
             segments: dice.pick(&[50_000, 60, 150, 400, 1000]),
@@ -160,7 +167,11 @@ impl Setting {
                 log_level: config::EalLogLevel::Error,
             },
             ports: Vec::new(),
-            log: config::Log { level: config::LogLevel::Error, format: config::LogFormat::Text, access: None },
+            log: config::Log {
+                level: config::LogLevel::Error,
+                format: config::LogFormat::Text,
+                access: None,
+            },
             status: config::Status { interval: None },
             diagnostics: config::Diagnostics { cycles: false },
         }

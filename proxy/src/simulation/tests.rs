@@ -74,8 +74,11 @@ fn any_program_is_a_world() {
     }
 }
 
+/// Breaks something in a world, with each step of it.
+type Spoil = fn(&mut World);
+
 /// What fails in calm worlds that `spoil` is at with each step: the first thing, if there is one.
-fn spoilt(spoil: fn(&mut World)) -> Option<String> {
+fn spoilt(spoil: Spoil) -> Option<String> {
     (0..20).find_map(|seed| {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut dice = Dice::seeded(seed);
@@ -85,21 +88,26 @@ fn spoilt(spoil: fn(&mut World)) -> Option<String> {
             world.live()
         }));
         let panic = outcome.err()?;
-        panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+        panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
     })
 }
 
 #[test]
 fn what_is_broken_is_noticed() {
     assert_eq!(spoilt(|_| {}), None);
-    let cases: [(&str, fn(&mut World)); 7] = [
+    let cases: [(&str, Spoil); 7] = [
         ("other bytes than were sent", |world| answers(world, Fault::Lies)),
         ("a part of the content as the whole", |world| answers(world, Fault::Short)),
         ("meets BadRecordMac", |world| world.front.alter = |way, frame| forge(way == Way::FromProxy, frame)),
-        ("other bytes than were sent", |world| world.back.alter = |way, frame| forge(way == Way::ToProxy, frame)),
+        ("other bytes than were sent", |world| {
+            world.back.alter = |way, frame| forge(way == Way::ToProxy, frame)
+        }),
         ("segments are held at the end", |world| world.proxy.leak()),
         ("a client waits without a deadline", |world| world.proxy.host.sessions_mut().lose_deadlines()),
-        ("the proxy has not recovered", |world| world.proxy.park(true)),
+        ("came to nothing", |world| world.proxy.park(true)),
     ];
     for (expected, spoil) in cases {
         let noticed = spoilt(spoil).unwrap_or_default();

@@ -2,6 +2,9 @@
 //!
 //! What the proxy sends has one form; anything else is an [`Error`], and in a world that is a failure of the proxy.
 
+/// Sees bytes with their place, and may refuse them.
+pub(crate) type Look<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Error> + 'a;
+
 /// What cannot be read, and why.
 pub(crate) type Error = &'static str;
 
@@ -31,8 +34,13 @@ impl Head {
         };
         let field = |line: &str| {
             let (name, value) = line.split_once(": ").ok_or("a field without a value")?;
-            let token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            if token { Ok((name.to_ascii_lowercase(), value.to_owned())) } else { Err("a field without a name") }
+            let token =
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if token {
+                Ok((name.to_ascii_lowercase(), value.to_owned()))
+            } else {
+                Err("a field without a name")
+            }
         };
         let fields = lines.map(field).collect::<Result<_, _>>()?;
         Ok(Some(Self { start: [first, second, third], fields }))
@@ -133,11 +141,7 @@ impl Reading {
     }
 
     /// Takes the content in front of `bytes`, as much as there is; `each` sees it with its place. Whether it is whole.
-    pub(crate) fn take(
-        &mut self,
-        bytes: &mut Vec<u8>,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>,
-    ) -> Result<bool, Error> {
+    pub(crate) fn take(&mut self, bytes: &mut Vec<u8>, each: &mut Look<'_>) -> Result<bool, Error> {
         let chunked = self.framing == Framing::Chunked;
         loop {
             self.place = match self.place {

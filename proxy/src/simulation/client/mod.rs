@@ -130,7 +130,9 @@ impl Clients {
 
     /// Whether nobody has anything more to do.
     pub(crate) fn are_done(&self) -> bool {
-        self.people.iter().all(|person| person.conn.is_none() && (person.rest.is_empty() || person.tries == 0))
+        self.people
+            .iter()
+            .all(|person| person.conn.is_none() && (person.rest.is_empty() || person.tries == 0))
     }
 
     /// Whoever is still there goes, without a word.
@@ -189,7 +191,13 @@ impl Person {
     }
 
     /// What follows from what happened; the TCP port, when it vanishes by that.
-    fn go_on(&mut self, machine: &mut Machine, tools: &mut Tools, ledger: &mut Ledger, now_ns: u64) -> Option<u16> {
+    fn go_on(
+        &mut self,
+        machine: &mut Machine,
+        tools: &mut Tools,
+        ledger: &mut Ledger,
+        now_ns: u64,
+    ) -> Option<u16> {
         let conn = self.conn.as_mut()?;
         conn.speak(&self.plan, &self.rest, ledger);
         self.rest.retain(|&ask| ledger.asks[ask].fate == Fate::Open);
@@ -249,4 +257,3 @@ impl Seal<Heap> for Voices<'_> {
         }
     }
 }
-

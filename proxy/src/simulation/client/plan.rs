@@ -37,13 +37,19 @@ pub(crate) enum Manner {
     /// Goes when it has asked.
     Leaves,
     /// Ends TCP after so many bytes, without the end of TLS.
-    Truncates { after: usize },
+    Truncates {
+        after: usize,
+    },
     /// Does not end its side of the connection, ever.
     Stays,
     /// Resets the connection after so many bytes either way.
-    Resets { after: usize },
+    Resets {
+        after: usize,
+    },
     /// Is not there any more after so many bytes either way.
-    Vanishes { after: usize },
+    Vanishes {
+        after: usize,
+    },
     /// Does not go on with the handshake from there.
     Abandons(Stage),
     /// Says something that is no TLS.
@@ -51,7 +57,9 @@ pub(crate) enum Manner {
     /// Says something that is no HTTP, or ambiguous.
     Mumbles(String),
     /// Sends this byte as another.
-    Corrupts { at: usize },
+    Corrupts {
+        at: usize,
+    },
     /// Begins another handshake inside the connection.
     Renegotiates,
     /// Never comes to the end of a head.
