@@ -1,6 +1,6 @@
 # What a person calls. Each target works on a fresh Debian 12, as root, with git, make and Rust.
 
-.PHONY: build run test bench lint
+.PHONY: build run test soak bench lint
 
 build:
 	etc/install-deps.sh
@@ -14,6 +14,11 @@ run: build
 test: build
 	etc/install-deps.sh test
 	tests/run
+
+# All kinds of traffic in turn for MINUTES: memory stays as it is.
+soak: build
+	etc/install-deps.sh test
+	LEVEE_SOAK_SECONDS=$$(($(or $(MINUTES),30) * 60)) cargo test --locked -p levee-tests --test end_to_end soak -- --nocapture
 
 # Levee, nginx and HAProxy in turn, five rounds: the better part of an hour, on a machine that does nothing else.
 # BENCH_ARGS='--rounds 1' is a look, BENCH_ARGS=--list shows the rows.

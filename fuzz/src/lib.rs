@@ -6,10 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod chunked;
+pub mod frame;
+mod link;
 pub mod proxy;
+pub mod segments;
 
 /// A target: the name of its program and corpus, and what runs one input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("chunked", chunked::run), ("proxy", proxy::run)];
+pub const TARGETS: &[Target] =
+    &[("chunked", chunked::run), ("frame", frame::run), ("proxy", proxy::run), ("segments", segments::run)];

@@ -27,6 +27,7 @@ pub(crate) struct ControlPlane {
     keylog: Option<BufWriter<File>>,
     format: LogFormat,
     interval: Option<Duration>,
+    heartbeats: Heartbeats,
     terminal: bool,
     before: Sums,
     told: Instant,
@@ -47,8 +48,10 @@ impl ControlPlane {
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&stop)).into_diagnostic()?;
         }
+        let stuck = config.workers.stuck.map(|stuck| stuck.as_nanos() / TICK.as_nanos());
         Ok(Self {
             stop,
+            heartbeats: Heartbeats::new(published.len(), stuck),
             published,
             events,
             generation,
@@ -63,12 +66,17 @@ impl ControlPlane {
     }
 
     /// Returns when a signal asked to stop, or when `failed` says that a worker is gone.
-    pub(crate) fn watch(&mut self, failed: impl Fn() -> bool) {
+    pub(crate) fn watch(&mut self, mut failed: impl FnMut() -> bool) {
         while !self.stop.load(Ordering::Relaxed) && !failed() {
             std::thread::sleep(TICK);
             self.write_events();
             if let Some(generation) = &self.generation {
                 generation.renew();
+            }
+            if let Some(worker) = self.heartbeats.missed(&self.published) {
+                tracing::error!(worker, "the worker hangs: the process cannot go on");
+                // No thread can be made to return: whatever supervises the process starts it again.
+                std::process::abort();
             }
             if self.interval.is_some_and(|interval| self.told.elapsed() >= interval) {
                 self.show_status();
@@ -114,6 +122,30 @@ impl ControlPlane {
         } else {
             eprintln!("{line}");
         }
+    }
+}
+
+/// Whether each worker goes on.
+struct Heartbeats {
+    /// By worker: the turn that it was in, and for how many looks.
+    seen: Vec<(u64, u128)>,
+    /// Looks at one turn that are too many. Looks, not time: a process that is halted as a whole does not hang.
+    most: Option<u128>,
+}
+
+impl Heartbeats {
+    fn new(workers: usize, most: Option<u128>) -> Self {
+        Self { seen: vec![(0, 0); workers], most }
+    }
+
+    /// A worker that has been in one turn for too long.
+    fn missed(&mut self, published: &[Arc<Published>]) -> Option<usize> {
+        let most = self.most?;
+        for (seen, published) in self.seen.iter_mut().zip(published) {
+            let turn = published.turn.load(Ordering::Relaxed);
+            *seen = if seen.0 == turn { (turn, seen.1 + 1) } else { (turn, 0) };
+        }
+        self.seen.iter().position(|&(_, looks)| looks > most)
     }
 }
 
@@ -205,5 +237,31 @@ impl Sums {
             self.errors,
             self.drops,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_hangs_is_found() {
+        let published: Vec<_> = (0..3).map(|_| Arc::new(Published::default())).collect();
+        let mut heartbeats = Heartbeats::new(3, Some(5));
+        for turn in 1..100 {
+            for worker in &published {
+                worker.turn.store(turn, Ordering::Relaxed);
+            }
+            assert_eq!(heartbeats.missed(&published), None);
+        }
+        let found = (0..).find_map(|look| {
+            for going_on in [&published[0], &published[2]] {
+                going_on.turn.fetch_add(1, Ordering::Relaxed);
+            }
+            heartbeats.missed(&published).map(|worker| (worker, look))
+        });
+        assert_eq!(found, Some((1, 5)));
+        let mut unwatched = Heartbeats::new(3, None);
+        assert!((0..100).all(|_| unwatched.missed(&published).is_none()));
     }
 }

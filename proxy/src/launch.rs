@@ -1,17 +1,18 @@
 //! From a configuration to workers on their lcores: EAL, pools, ports, rings, threads, and back.
 
+mod confine;
 mod eal;
+mod ports;
 pub(crate) mod seed;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam::queue::ArrayQueue;
-use levee_dpdk::{Clock, Eal, Granted, Offloads, Pool, Port, PortConfig, Queues, Rss, Sizes, Usage};
+use levee_dpdk::{Clock, Eal, Pool, Sizes, Usage};
 use miette::{IntoDiagnostic, WrapErr, miette};
 
 use crate::config::{Config, Service};
@@ -23,7 +24,8 @@ use crate::offload::Devices;
 use crate::public_key::PublicKeyDevices;
 use crate::report::Report;
 use crate::steer::Steering;
-use crate::worker::{Control, Mate, PortQueues, Time, Tx, Worker};
+use crate::worker::{Control, Mate, Time};
+use ports::{Links, Started};
 use seed::Seed;
 
 /// Serves as `config` says until SIGINT or SIGTERM; then says on standard output, as one line of JSON, what
@@ -35,14 +37,28 @@ pub fn run(config: Config) -> miette::Result<()> {
     start_log(&config);
     let told = Told::new(&config);
     // From the start of the control plane on, signals stop Levee in good order.
-    let eal = start_eal(&config)?;
+    let eal = start_eal(&config).map_err(perhaps_for_want_of_root)?;
     let generation = told.generation.clone();
     let mut plane = ControlPlane::new(&config, told.published.clone(), told.events.clone(), generation)?;
-    let running = Running::with(&eal, config, told)?;
-    plane.watch(|| running.lost_a_worker());
+    let running = Running::with(&eal, config, told, Rights::Confined).map_err(perhaps_for_want_of_root)?;
+    let mut links = Links::new(&running.ports);
+    plane.watch(|| {
+        links.look_at(&running.ports);
+        running.lost_a_worker()
+    });
     let outcome = running.stop();
     plane.write_events();
     outcome?.say()
+}
+
+/// Drivers say of a permission that is missing no more than that there is no such device.
+fn perhaps_for_want_of_root(error: miette::Report) -> miette::Report {
+    match nix::unistd::geteuid() {
+        user if user.is_root() => error,
+        user => {
+            error.wrap_err(format!("user {user} started Levee, not root, whose rights most devices need"))
+        }
+    }
 }
 
 /// Workers that serve, on threads of their own.
@@ -55,6 +71,7 @@ pub struct Running {
     /// `None` once it was stopped.
     devices: Option<(Devices, PublicKeyDevices)>,
     pools: Vec<Pool>,
+    rights: Rights,
 }
 
 /// What [`Running::stop`] found.
@@ -72,10 +89,10 @@ impl Running {
     /// What could not be started.
     pub fn start(eal: &Eal, config: Config) -> miette::Result<Self> {
         let told = Told::new(&config);
-        Self::with(eal, config, told)
+        Self::with(eal, config, told, Rights::AsBefore)
     }
 
-    fn with(eal: &Eal, mut config: Config, told: Told) -> miette::Result<Self> {
+    fn with(eal: &Eal, mut config: Config, told: Told, rights: Rights) -> miette::Result<Self> {
         let offers = seed::offers(&config)?;
         let keys: Arc<[_]> = config.certificates.drain(..).map(|certificate| certificate.key).collect();
         let config = Arc::new(config);
@@ -91,12 +108,14 @@ impl Running {
                 Devices::open(eal, &config, &pools)?,
                 PublicKeyDevices::open(eal, &config, &keys)?,
             )),
-            ports: start_ports(eal, &config, &pools)?,
+            ports: ports::start(eal, &config, &pools)?,
             pools,
+            rights,
         };
         let secret = random()?;
         let time = Time { clock: Clock::new(eal), started_unix_ms: unix_ms() };
         let mut mates = mesh(eal, workers)?;
+        let mut gates = Vec::with_capacity(workers);
         for (worker, &cpu) in config.workers.lcores.iter().enumerate().rev() {
             let number = u16::try_from(worker).into_diagnostic()?;
             let ports = &mut running.ports;
@@ -117,18 +136,29 @@ impl Running {
                 queues: ports.iter_mut().map(|port| port.queues_of(worker)).collect(),
                 crypto,
                 public_key,
-                steering: Steering::new(number, rules(ports, workers)),
+                steering: Steering::new(number, ports::rules(ports, workers)),
                 log: told.events.get(worker).map_or_else(Log::default, |queue| Log::to(Arc::clone(queue))),
                 time,
                 secret,
                 generation: told.generation.clone(),
             };
-            running.spawn(eal, worker, cpu.into(), seed, mates.pop().unwrap_or_default(), &told)?;
+            let mates = mates.pop().unwrap_or_default();
+            gates.push(running.spawn(eal, worker, cpu.into(), seed, mates, &told)?);
+        }
+        for gate in &gates {
+            gate.wait_until_grown()?;
+        }
+        if rights == Rights::Confined {
+            confine::confine(&config)?;
+        }
+        for gate in gates {
+            gate.open();
         }
         announce(&config, &running.ports);
         Ok(running)
     }
 
+    /// Starts a thread on which `seed` grows, and waits at the gate before it serves.
     fn spawn(
         &mut self,
         eal: &Eal,
@@ -137,17 +167,35 @@ impl Running {
         seed: Seed,
         mates: Vec<Option<Mate>>,
         told: &Told,
-    ) -> miette::Result<()> {
+    ) -> miette::Result<Gate> {
         let (control, alive) = (Arc::clone(&self.control), Arc::clone(&self.alive));
         let published = Arc::clone(&told.published[worker]);
+        let rights = self.rights;
+        let (grown, is_grown) = mpsc::sync_channel(1);
+        let (go, may_go) = mpsc::sync_channel(1);
         let body = move || {
             let guard = Leaving { alive, control: Arc::clone(&control) };
-            let report = seed.grow(mates, control, published).map(Worker::run);
+            let worker = match seed.grow(mates, control, published) {
+                Ok(worker) => worker,
+                Err(error) => {
+                    let _ = grown.send(Err(error));
+                    return Ok(Report::default());
+                }
+            };
+            let _ = grown.send(Ok(()));
+            // Where the start failed elsewhere, nobody opens the gate.
+            if may_go.recv().is_err() {
+                return Ok(Report::default());
+            }
+            if rights == Rights::Confined {
+                confine::renounce()?;
+            }
+            let report = worker.run();
             drop(guard);
             report
         };
         self.threads.push(eal.launch(cpu, &format!("levee-worker-{worker}"), body).into_diagnostic()?);
-        Ok(())
+        Ok(Gate { is_grown, go })
     }
 
     /// Whether a worker has returned though none was told to.
@@ -223,6 +271,32 @@ impl Outcome {
     }
 }
 
+/// What the process may do while workers serve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    /// All that it may already.
+    AsBefore,
+    /// What the configuration leaves it.
+    Confined,
+}
+
+/// Where a worker waits, grown, until all that start are allowed to serve.
+struct Gate {
+    is_grown: mpsc::Receiver<miette::Result<()>>,
+    go: mpsc::SyncSender<()>,
+}
+
+impl Gate {
+    fn wait_until_grown(&self) -> miette::Result<()> {
+        self.is_grown.recv().unwrap_or_else(|_| Err(miette!("a worker panicked at the start")))
+    }
+
+    fn open(self) {
+        // A worker that is gone is missed by who watches.
+        let _ = self.go.send(());
+    }
+}
+
 /// Through what the workers tell the control plane things; each by worker.
 struct Told {
     published: Vec<Arc<Published>>,
@@ -241,53 +315,6 @@ impl Told {
             published: (0..workers).map(|_| Arc::new(Published::default())).collect(),
             events: (0..events).map(|_| Arc::new(ArrayQueue::new(EVENTS))).collect(),
             generation: config.tls.nonces_ahead.then(Generation::new),
-        }
-    }
-}
-
-/// A port that is started.
-struct Started {
-    port: Port,
-    mac: [u8; 6],
-    granted: Granted,
-    /// By queue; taken by the workers.
-    rx: Vec<Option<levee_dpdk::RxQueue>>,
-    tx: Vec<Option<levee_dpdk::TxQueue>>,
-}
-
-impl Started {
-    fn new(port: Port, queues: Queues) -> miette::Result<Self> {
-        Ok(Self {
-            mac: port.mac().into_diagnostic()?,
-            port,
-            granted: queues.granted,
-            rx: queues.rx.into_iter().map(Some).collect(),
-            tx: queues.tx.into_iter().map(Some).collect(),
-        })
-    }
-
-    /// What the TCP stack has to know of it.
-    fn interface(&self, config: &crate::config::Port) -> levee_tcp::InterfaceConfig {
-        let offloads = self.granted.offloads;
-        levee_tcp::InterfaceConfig {
-            mac: self.mac,
-            mtu: self.granted.mtu,
-            addresses: config.addresses.clone(),
-            gateway: config.gateway,
-            tx_checksum: offloads.tx_checksum,
-            rx_checksum: offloads.rx_checksum,
-            tso: (offloads.tso && offloads.tx_checksum).then_some(TSO_BYTES),
-        }
-    }
-
-    /// The queues of `worker`.
-    fn queues_of(&mut self, worker: usize) -> PortQueues {
-        let queues = self.tx.len().max(1);
-        PortQueues {
-            rx: self.rx.get_mut(worker).and_then(Option::take),
-            tx: self.tx.get_mut(worker).and_then(Option::take).map_or(Tx::Via(worker % queues), Tx::Queue),
-            pending: VecDeque::with_capacity(PENDING),
-            took_at_ns: 0,
         }
     }
 }
@@ -314,11 +341,6 @@ const POOL_CACHE: u32 = 256;
 const EVENTS: usize = 4096;
 /// Frames between two workers.
 const RING: u32 = 2048;
-/// Frames kept for a device that has no room: what the stack gives out in a turn, and what was left.
-const PENDING: usize = 1024;
-/// Payload of a TCP super-segment: an IPv4 packet holds at most 65,535 bytes with its headers.
-const TSO_BYTES: usize = 64_000;
-
 fn start_log(config: &Config) {
     use crate::config::{LogFormat, LogLevel};
     let level = match config.log.level {
@@ -363,48 +385,6 @@ fn create_pool(eal: &Eal, config: &Config, worker: usize) -> miette::Result<Pool
     Pool::create(eal, &format!("levee-{worker}"), sizes, None).into_diagnostic()
 }
 
-fn start_ports(eal: &Eal, config: &Config, pools: &[Pool]) -> miette::Result<Vec<Started>> {
-    let workers = u16::try_from(pools.len()).into_diagnostic()?;
-    config
-        .ports
-        .iter()
-        .map(|wanted| {
-            let mut port = Port::by_name(eal, wanted.device.name()).into_diagnostic()?;
-            let info = port.info().into_diagnostic()?;
-            let queues = wanted.queues.unwrap_or(workers).min(workers);
-            let asked = Offloads {
-                rx_checksum: wanted.offloads.checksum,
-                tx_checksum: wanted.offloads.checksum,
-                tso: wanted.offloads.tso,
-                ..Offloads::ALL
-            };
-            let port_config = PortConfig {
-                rx_queues: queues.min(info.max_rx_queues),
-                tx_queues: workers.min(info.max_tx_queues),
-                rx_descriptors: wanted.rx_descriptors,
-                tx_descriptors: wanted.tx_descriptors,
-                mtu: wanted.mtu,
-                asked,
-                ..PortConfig::default()
-            };
-            let queues = port.start(&port_config, pools).into_diagnostic()?;
-            tracing::info!(port = wanted.name, driver = info.driver, granted = ?queues.granted, "port started");
-            Started::new(port, queues)
-        })
-        .collect()
-}
-
-/// The rule by which each port's flows belong to workers.
-fn rules(ports: &[Started], workers: usize) -> Vec<Rss> {
-    if workers == 1 {
-        return Vec::new();
-    }
-    let everyone = u16::try_from(workers).unwrap_or(u16::MAX);
-    let own =
-        |port: &Started| port.granted.rss.clone().filter(|_| usize::from(port.granted.rx_queues) == workers);
-    ports.iter().map(|port| own(port).unwrap_or_else(|| Rss::software(everyone))).collect()
-}
-
 /// Rings between each two workers, both ways.
 fn mesh(eal: &Eal, workers: usize) -> miette::Result<Vec<Vec<Option<Mate>>>> {
     let ring =
@@ -420,9 +400,8 @@ fn mesh(eal: &Eal, workers: usize) -> miette::Result<Vec<Vec<Option<Mate>>>> {
 }
 
 fn announce(config: &Config, ports: &[Started]) {
-    for (port, config) in ports.iter().zip(&config.ports) {
-        let link = port.port.link().is_ok_and(|link| link.up);
-        tracing::info!(port = config.name, mac = ?port.mac, link, "ready");
+    for port in ports {
+        tracing::info!(port = port.name, mac = ?port.mac, link = port.is_up(), "ready");
     }
     for listener in &config.listeners {
         let service = match &listener.service {
@@ -445,3 +424,6 @@ fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,10 +26,12 @@ mod cycles;
 mod deadlines;
 mod generation;
 mod host;
+mod lent;
 mod log;
 mod metrics;
 mod offload;
 mod public_key;
+mod recipe;
 mod report;
 mod route;
 mod session;
@@ -37,6 +39,8 @@ mod session;
 pub mod simulation;
 mod slab;
 mod steer;
+#[cfg(test)]
+mod testing;
 mod upstream;
 mod worker;
 

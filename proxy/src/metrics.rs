@@ -29,6 +29,8 @@ counters! {
     Turns = "turns",
     /// Turns in which no port had a frame: the spare time of the lcore.
     IdleTurns = "idle_turns",
+    /// Times that the worker panicked and was started again.
+    Restarts = "restarts",
     /// Frames received.
     FramesReceived = "frames_received",
     /// Frames sent.
@@ -176,12 +178,14 @@ pub(crate) struct Published {
     pub connections: AtomicU64,
     /// Dropped frames of all reasons.
     pub drops: AtomicU64,
+    /// Turns, always up to date: whether the worker goes on.
+    pub turn: AtomicU64,
 }
 
 impl Default for Published {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
-        Self { counters: std::array::from_fn(|_| zero()), connections: zero(), drops: zero() }
+        Self { counters: std::array::from_fn(|_| zero()), connections: zero(), drops: zero(), turn: zero() }
     }
 }
 

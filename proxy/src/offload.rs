@@ -12,6 +12,7 @@ use levee_dpdk::{Chain, Eal, Pool};
 use miette::IntoDiagnostic;
 
 use crate::config::{AeadChoice, Config};
+use crate::lent::Lent;
 
 /// The device that is used when the configuration leaves the choice to us.
 const AUTO_DEVICE: &str = "crypto_aesni_gcm0";
@@ -86,7 +87,7 @@ pub(crate) struct Offload {
 
 /// A queue pair and the keys it holds.
 struct Loaded {
-    pair: QueuePair,
+    pair: Lent<QueuePair>,
     keys: usize,
 }
 
@@ -100,7 +101,7 @@ enum Place {
 
 impl Offload {
     /// An engine over `pairs` for at most `sessions` keys.
-    pub(crate) fn new(pairs: Vec<QueuePair>, sessions: usize) -> Self {
+    pub(crate) fn new(pairs: Vec<Lent<QueuePair>>, sessions: usize) -> Self {
         let count = u32::try_from(sessions).unwrap_or(u32::MAX);
         Self {
             devices: pairs.into_iter().map(|pair| Loaded { pair, keys: 0 }).collect(),

@@ -116,15 +116,20 @@ impl Report {
         *self.counters.entry(format!("{prefix}{name}")).or_default() += sum;
     }
 
+    /// Adds what another host of the worker counted, and no more: what it held went with it.
+    pub(crate) fn merge_counters(&mut self, other: &Self) {
+        for (name, sum) in &other.counters {
+            self.add("", name, *sum);
+        }
+    }
+
     /// Adds what another worker did.
     pub fn merge(&mut self, other: &Self) {
         self.connections += other.connections;
         for (name, count) in &other.held {
             *self.held.entry(name).or_default() += count;
         }
-        for (name, sum) in &other.counters {
-            self.add("", name, *sum);
-        }
+        self.merge_counters(other);
         match (&mut self.cycles, &other.cycles) {
             (Some(sums), Some(more)) => sums.merge(more),
             (sums @ None, more) => sums.clone_from(more),

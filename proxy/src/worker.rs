@@ -5,6 +5,7 @@
 //! has to say, and a copy of its counters.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,9 +15,11 @@ use levee_dpdk::{
 };
 use levee_tcp::{Checksums, Instant};
 
+use crate::config::OnPanic;
 use crate::cycles::{Cycles, Stage, Watch};
 use crate::host::Host;
 use crate::metrics::{Counter, Published};
+use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::session::Now;
 use crate::steer::{Owner, Steering};
@@ -36,6 +39,20 @@ pub(crate) struct Worker {
     pub(crate) cycles: Cycles,
     /// How long requests under way may take after the signal to stop, in nanoseconds.
     pub(crate) shutdown_ns: u64,
+    pub(crate) progress: Progress,
+    pub(crate) recipe: Recipe,
+}
+
+/// Where the loop stands.
+#[derive(Default)]
+pub(crate) struct Progress {
+    turns: u64,
+    /// Turns in a row in which there was nothing to do.
+    idle: u64,
+    /// Since it was told to stop: when it has to, in nanoseconds.
+    deadline_ns: Option<u64>,
+    /// The others know that it has no client any more.
+    is_done: bool,
 }
 
 /// A worker's part of a port.
@@ -110,15 +127,70 @@ const STUCK_NS: u64 = 100_000_000;
 /// After the last connection has ended, for its last frames to leave.
 const FLUSH_NS: u64 = 2_000_000;
 
+/// The Ethertype of frames on which a worker panics, in tests: an experimental one (IEEE 802).
+#[cfg(test)]
+pub(crate) const FAULT: [u8; 2] = [0x88, 0xb6];
+
+/// When a worker panicked lately, in nanoseconds.
+#[derive(Default)]
+struct Panics(VecDeque<u64>);
+
+/// As many panics within [`LATELY_NS`] are too many.
+const PANICS: usize = 10;
+const LATELY_NS: u64 = 60_000_000_000;
+
+impl Panics {
+    /// Notes one at `now_ns`.
+    fn are_too_many(&mut self, now_ns: u64) -> bool {
+        self.0.push_back(now_ns);
+        while self.0.front().is_some_and(|&then| then + LATELY_NS < now_ns) {
+            self.0.pop_front();
+        }
+        self.0.len() >= PANICS
+    }
+}
+
 impl Worker {
-    /// Runs until it is told to stop and the requests under way are answered.
-    pub(crate) fn run(mut self) -> Report {
+    /// Serves until it is told to stop and the requests under way are answered. A panic costs the connections, and
+    /// no more: the host is made anew, if the configuration has it so and it does not happen all the time.
+    ///
+    /// # Errors
+    /// The host could not be made anew.
+    ///
+    /// # Panics
+    /// As the host did, when that is the end.
+    pub(crate) fn run(mut self) -> miette::Result<Report> {
+        let mut before = Report::default();
+        let mut panics = Panics::default();
+        loop {
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.serve())) else { break };
+            let restart = self.recipe.config.workers.on_panic == OnPanic::Restart;
+            if !restart || panics.are_too_many(self.time.now().instant.0) {
+                resume_unwind(panic);
+            }
+            tracing::error!("a worker panicked: its connections are lost, and it serves on");
+            before.merge_counters(&Report::of(&mut self.host, 0, &self.cycles));
+            self = self.with_new_host()?;
+        }
+        let mut report = self.finish();
+        report.merge_counters(&before);
+        Ok(report)
+    }
+
+    fn with_new_host(self) -> miette::Result<Self> {
+        drop(self.host);
+        let mut host = self.recipe.host()?;
+        host.counters().count(Counter::Restarts);
+        if self.progress.deadline_ns.is_some() {
+            host.drain();
+        }
+        Ok(Self { host, ..self })
+    }
+
+    /// The loop.
+    fn serve(&mut self) {
         let mut burst = Vec::with_capacity(MAX_BURST);
         let mut handed = Vec::with_capacity(MAX_BURST);
-        let mut turns = 0_u64;
-        let mut idle = 0_u64;
-        let mut stopping: Option<u64> = None;
-        let mut done = false;
         loop {
             let now = self.time.now();
             let (received, drained) = self.receive(&mut burst, now);
@@ -129,8 +201,12 @@ impl Worker {
             self.pass_notices();
             self.cycles.lap(Stage::Transmit);
 
-            turns += 1;
-            idle = if received + taken + sent == 0 && !self.host.is_busy() { idle + 1 } else { 0 };
+            let worked = received + taken + sent > 0 || self.host.is_busy();
+            let progress = &mut self.progress;
+            progress.turns += 1;
+            progress.idle = if worked { 0 } else { progress.idle + 1 };
+            let Progress { turns, idle, .. } = *progress;
+            self.published.turn.store(turns, Ordering::Relaxed);
             self.cycles.end_turn(idle > 0);
             if idle > 0 {
                 self.host.work_ahead(now);
@@ -143,22 +219,24 @@ impl Worker {
                 std::thread::yield_now();
                 self.cycles.skip();
             }
-            if self.control.stop.load(Ordering::Relaxed) {
-                let deadline = *stopping.get_or_insert_with(|| {
-                    self.host.drain();
-                    now.instant.0 + self.shutdown_ns
-                });
-                // Others may need this worker's queues to the end.
-                if self.host.sessions().clients() == 0 && !std::mem::replace(&mut done, true) {
-                    self.control.done.fetch_add(1, Ordering::Relaxed);
-                }
-                if self.control.done.load(Ordering::Relaxed) >= self.mates.len() || now.instant.0 >= deadline
-                {
-                    break;
-                }
+            if self.control.stop.load(Ordering::Relaxed) && self.may_stop(now) {
+                return;
             }
         }
-        self.finish()
+    }
+
+    /// Drains the host. Whether all clients of all workers are gone, or the time for it is over.
+    fn may_stop(&mut self, now: Now) -> bool {
+        let host = &mut self.host;
+        let deadline_ns = *self.progress.deadline_ns.get_or_insert_with(|| {
+            host.drain();
+            now.instant.0 + self.shutdown_ns
+        });
+        // Others may need this worker's queues to the end.
+        if self.host.sessions().clients() == 0 && !std::mem::replace(&mut self.progress.is_done, true) {
+            self.control.done.fetch_add(1, Ordering::Relaxed);
+        }
+        self.control.done.load(Ordering::Relaxed) >= self.mates.len() || now.instant.0 >= deadline_ns
     }
 
     /// Reads each port's queue once, and hands frames of other workers' flows over. Returns how many frames
@@ -179,6 +257,8 @@ impl Worker {
                     levee_dpdk::Checksums::Bad => Checksums::Bad,
                 };
                 let chain = received.chain;
+                #[cfg(test)]
+                assert!(!chain.chunk(12).starts_with(&FAULT), "a fault, as a test asks for");
                 self.host.counters().add(Counter::BytesReceived, chain.len() as u64);
                 let number = u16::try_from(port).unwrap_or(u16::MAX);
                 match self.steering.owner(port, &chain, received.rss_hash) {

@@ -17,7 +17,7 @@ pub struct Config {
     pub time_wait_entries: usize,
     /// Neighbours (ARP) remembered.
     pub neighbours: usize,
-    /// Runs of out-of-order bytes held by all connections together.
+    /// Segments of out-of-order bytes held by all connections together, and stretches they lie in.
     pub out_of_order: usize,
     /// Bytes received and not yet given back by `consumed`, per connection: the receive window, up to 1 GiB.
     pub recv_buffer: usize,
@@ -42,7 +42,7 @@ impl Config {
             syn_entries: connections.clamp(64, 1 << 16),
             time_wait_entries: connections.clamp(64, 1 << 16),
             neighbours: 1024,
-            out_of_order: connections.clamp(256, 1 << 16),
+            out_of_order: connections.clamp(1024, 1 << 16),
             recv_buffer: 256 << 10,
             send_buffer: 1 << 20,
             ports: 32768..=60999,
@@ -89,7 +89,8 @@ pub struct Timeouts {
     pub user: Duration,
     /// Stay in TIME-WAIT for so long: twice the maximum segment lifetime.
     pub time_wait: Duration,
-    /// A released connection without progress is forgotten after this (FIN-WAIT-2 included).
+    /// A released connection without progress is forgotten after this (FIN-WAIT-2 included), and one with
+    /// progress after ten times this.
     pub fin: Duration,
     /// Delay an acknowledgement at most so long (RFC 1122: under half a second).
     pub delayed_ack: Duration,

@@ -2,7 +2,8 @@
 //!
 //! Learned is only what was asked for, so strangers cannot fill the cache nor speak for a gateway: a
 //! known station that announces another address is not believed but asked about. A bounded number of
-//! frames waits for answers.
+//! frames waits for answers, and at most half of the entries are of neighbours that are not known yet: a
+//! flood from addresses that nobody has does not drive out the known ones.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -23,8 +24,6 @@ const FRESH: Duration = Duration::from_secs(60);
 const WAITING_EACH: u8 = 4;
 /// Frames that wait for all neighbours together.
 const WAITING: usize = 512;
-/// Requests that wait to be sent; beyond them a request waits for its next time.
-const ASKS: usize = 64;
 /// Entries looked at for the oldest when the cache is full.
 const EVICTION_SAMPLE: usize = 8;
 
@@ -32,10 +31,12 @@ const EVICTION_SAMPLE: usize = 8;
 pub(crate) struct Neighbours<C> {
     entries: Vec<Entry>,
     table: Table,
-    used: usize,
+    free: Vec<u32>,
+    /// Entries that are not known yet.
+    unknown: usize,
     hand: usize,
     waiting: VecDeque<(u32, Frame<C>)>,
-    /// Entries to be asked for.
+    /// Entries to be asked for, each at most once.
     asks: VecDeque<u32>,
 }
 
@@ -46,6 +47,8 @@ struct Entry {
     state: State,
     mac: Mac,
     waiting: u8,
+    /// Whether it is among the entries to be asked for.
+    is_asked: bool,
     /// Last time something was to be sent there.
     last_used: Instant,
     /// When to ask again, or when the answer gets old.
@@ -88,16 +91,18 @@ impl<C> Neighbours<C> {
             state: State::Free,
             mac: [0; 6],
             waiting: 0,
+            is_asked: false,
             last_used: Instant(0),
             due: Instant(0),
         };
         Self {
             entries: vec![entry; capacity],
             table: Table::new(capacity, key),
-            used: 0,
+            free: (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect(),
+            unknown: 0,
             hand: 0,
             waiting: VecDeque::with_capacity(WAITING),
-            asks: VecDeque::with_capacity(ASKS),
+            asks: VecDeque::with_capacity(capacity),
         }
     }
 
@@ -112,9 +117,10 @@ impl<C> Neighbours<C> {
         } else {
             match self.table.find(&key(interface, address)) {
                 Some(id) => id,
-                None => match self.free(now) {
+                None => match self.vacant(now) {
                     Some(id) => {
                         self.table.insert(key(interface, address), id);
+                        self.unknown += 1;
                         let entry = &mut self.entries[id as usize];
                         (entry.address, entry.interface) = (address, interface);
                         (entry.state, entry.last_used, entry.due) = (State::Asked(1), now, now + INTERVAL);
@@ -150,7 +156,8 @@ impl<C> Neighbours<C> {
     /// set to [`Neighbours::due`].
     pub(crate) fn next_ask(&mut self) -> Option<(u32, u16, Ipv4Addr)> {
         let id = self.asks.pop_front()?;
-        let entry = &self.entries[id as usize];
+        let entry = &mut self.entries[id as usize];
+        entry.is_asked = false;
         Some((id, entry.interface, entry.address))
     }
 
@@ -177,6 +184,7 @@ impl<C> Neighbours<C> {
             }
             _ => return None,
         }
+        self.unknown -= usize::from(matches!(entry.state, State::Asked(_)));
         (entry.mac, entry.state, entry.due) = (mac, State::Known, now + FRESH);
         Some(id)
     }
@@ -222,37 +230,48 @@ impl<C> Neighbours<C> {
     /// Forgets `id`, for which nothing waits.
     pub(crate) fn forget(&mut self, id: u32) {
         self.table.remove(id);
-        self.entries[id as usize].state = State::Free;
+        let entry = &mut self.entries[id as usize];
+        self.unknown -= usize::from(matches!(entry.state, State::Asked(_)));
+        entry.state = State::Free;
+        self.free.push(id);
+    }
+
+    /// Entries in use.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
     }
 
     fn ask(&mut self, id: u32) {
-        if self.asks.len() < ASKS {
+        if !std::mem::replace(&mut self.entries[id as usize].is_asked, true) {
             self.asks.push_back(id);
         }
     }
 
-    /// A free entry, at the cost of the longest unused of a few known ones when there is none.
-    fn free(&mut self, now: Instant) -> Option<u32> {
-        if self.used < self.entries.len() {
-            self.used += 1;
-            return u32::try_from(self.used - 1).ok();
+    /// A free entry. When there is none, the longest unused of a few makes room: of those that are not known,
+    /// when half of all are such, else of any.
+    fn vacant(&mut self, now: Instant) -> Option<u32> {
+        let is_flooded = self.unknown >= self.entries.len().div_ceil(2);
+        if !is_flooded && let Some(id) = self.free.pop() {
+            return Some(id);
         }
         let mut victim: Option<usize> = None;
         for _ in 0..EVICTION_SAMPLE.min(self.entries.len()) {
             self.hand = (self.hand + 1) % self.entries.len();
             let entry = &self.entries[self.hand];
-            if entry.state == State::Free {
-                return u32::try_from(self.hand).ok();
-            }
+            let may_go = match entry.state {
+                State::Free => false,
+                State::Asked(_) => true,
+                State::Known | State::Checked(_) => !is_flooded,
+            };
             let is_older = victim.is_none_or(|victim| entry.last_used < self.entries[victim].last_used);
             // What was used within this second is likely the gateway or a live peer.
-            if entry.waiting == 0 && entry.last_used + INTERVAL < now && is_older {
+            if may_go && entry.waiting == 0 && entry.last_used + INTERVAL < now && is_older {
                 victim = Some(self.hand);
             }
         }
-        let id = u32::try_from(victim?).ok()?;
-        self.forget(id);
-        Some(id)
+        self.forget(u32::try_from(victim?).ok()?);
+        self.free.pop()
     }
 }
 
@@ -319,7 +338,7 @@ mod tests {
 
     #[test]
     fn silence_is_noticed_and_the_unused_make_room() {
-        let mut cache = cache(2);
+        let mut cache = cache(4);
         let mut hint = u16::MAX;
         let Way::Wait(id) = cache.way(0, address(1), &mut hint, at(1)) else { panic!() };
         assert_eq!(cache.on_timeout(id, at(2)), Overdue::Asked);
@@ -331,5 +350,33 @@ mod tests {
         }
         assert!(matches!(cache.way(0, address(4), &mut hint, at(5)), Way::Full));
         assert!(matches!(cache.way(0, address(4), &mut hint, at(9)), Way::Wait(_)));
+        assert_eq!(cache.len(), 2);
+    }
+
+    #[test]
+    fn addresses_that_nobody_has_do_not_drive_out_the_known() {
+        let mut cache = cache(4);
+        let mut hint = u16::MAX;
+        for n in 1..=3 {
+            let Way::Wait(id) = cache.way(0, address(n), &mut hint, at(1)) else { panic!() };
+            assert_eq!(cache.learn(0, address(n), MAC, true, at(1)), Some(id));
+        }
+        for n in 4..200 {
+            let now = at(u64::from(n));
+            assert!(matches!(cache.way(0, address(n), &mut hint, now), Way::Wait(_) | Way::Full));
+        }
+        // Half of the cache is theirs, in turn.
+        let known = cache.entries.iter().filter(|entry| entry.state == State::Known).count();
+        assert_eq!((cache.len(), cache.unknown, known), (4, 2, 2));
+    }
+
+    #[test]
+    fn each_question_is_asked() {
+        let mut cache = cache(1000);
+        let mut hint = u16::MAX;
+        for n in 0..250 {
+            assert!(matches!(cache.way(0, address(n), &mut hint, at(1)), Way::Wait(_)));
+        }
+        assert_eq!(std::iter::from_fn(|| cache.next_ask()).count(), 250);
     }
 }

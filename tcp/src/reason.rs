@@ -119,7 +119,7 @@ reasons! {
     BeyondWindow = "beyond_window",
     /// Only bytes that were already received.
     Duplicate = "duplicate",
-    /// Out-of-order bytes met no free run, or too many of this connection.
+    /// Out-of-order bytes met no free run, too many of this connection, or too many segments in all.
     OutOfOrderFull = "out_of_order_full",
     /// Too many small segments are held for this connection.
     TooManySegments = "too_many_segments",

@@ -136,6 +136,12 @@ impl Table {
         self.places[hole] = FREE;
     }
 
+    /// Tuples entered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.places.iter().filter(|place| place.id != FREE.id).count()
+    }
+
     #[allow(clippy::cast_possible_truncation, reason = "the low half of the hash is meant")]
     fn hash(&self, tuple: &Tuple) -> u32 {
         tuple.hash(self.key, 0) as u32

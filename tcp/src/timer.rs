@@ -105,6 +105,12 @@ impl Wheel {
         self.next_tick().map(Instant::from_millis)
     }
 
+    /// Timers set.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.iter().filter(|node| node.list != IDLE).count()
+    }
+
     /// The next tick at which some slot of some level is to be emptied.
     fn next_tick(&self) -> Option<u64> {
         (0..LEVELS)

@@ -250,3 +250,89 @@ fn a_frame_in_many_pieces_is_read() {
     host.stack.input(0, frame, Checksums::Unknown, Instant::from_millis(1));
     assert_eq!(host.stack.half_open(), 1);
 }
+
+/// The TCP segment in a frame: its sequence number moved by so much, and a payload.
+fn forged(frame: &[u8], by: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = frame[..54].to_vec();
+    frame[46] = 0x50;
+    let seq = u32::from_be_bytes([frame[38], frame[39], frame[40], frame[41]]).wrapping_add(by);
+    frame[38..42].copy_from_slice(&seq.to_be_bytes());
+    frame.extend(payload);
+    let total = u16::try_from(frame.len() - 14).expect("small").to_be_bytes();
+    frame[16..18].copy_from_slice(&total);
+    frame
+}
+
+#[test]
+fn two_sides_put_at_odds_do_not_storm() {
+    // Somebody between them gives each a hundred bytes that the other never sent: from then on each one's
+    // acknowledgements are unacceptable to the other.
+    let trusting = |mut config: levee_tcp::Config| {
+        config.interfaces[0].rx_checksum = true;
+        config.timeouts.user = Duration::from_secs(60);
+        config
+    };
+    let (client, server) = (trusting(config(CLIENT, 1500)), trusting(config(SERVER, 1500)));
+    let mut net = Net::new(11, Weather::FAIR, client, server);
+    (net.client.app.to_send, net.server.app.to_send) = (10, 10);
+    (net.client.app.finishes, net.server.app.finishes) = (false, false);
+    net.client.connect(net.now);
+    // A handshake without timestamps, so that forged segments need none.
+    let mut frames = 0;
+    let mut last: [Option<Vec<u8>>; 2] = [None, None];
+    let step = |net: &mut Net, frames: &mut usize, last: &mut [Option<Vec<u8>>; 2]| {
+        for to_server in [true, false] {
+            let (from, to) = if to_server {
+                (&mut net.client, &mut net.server)
+            } else {
+                (&mut net.server, &mut net.client)
+            };
+            from.turn(net.now);
+            for mut frame in drain(from) {
+                if frame[12..14] == [8, 0] && frame[47] & 2 != 0 {
+                    // Timestamps become no-operations.
+                    let options = 54..14 + 20 + usize::from(frame[46] >> 4) * 4;
+                    let at = frame[options].windows(2).position(|pair| pair == [8, 10]);
+                    if let Some(at) = at {
+                        frame[54 + at..54 + at + 10].fill(1);
+                    }
+                }
+                if frame[12..14] == [8, 0] {
+                    *frames += 1;
+                    last[usize::from(to_server)] = Some(frame.clone());
+                }
+                to.stack.input(0, to.memory.chain(&frame), Checksums::Good, net.now + to.skew);
+            }
+        }
+        net.now = net.now + Duration::from_millis(1);
+    };
+    for _ in 0..20 {
+        step(&mut net, &mut frames, &mut last);
+    }
+    assert!(net.server.accepted.len() == 1 && frames >= 4, "{frames}");
+    for to_server in [true, false] {
+        let frame = last[usize::from(to_server)].clone().expect("a segment was sent");
+        let bytes = forged(&frame, 0, &[0xee; 100]);
+        let to = if to_server { &mut net.server } else { &mut net.client };
+        to.stack.input(0, to.memory.chain(&bytes), Checksums::Good, net.now + to.skew);
+    }
+    frames = 0;
+    for _ in 0..120_000 {
+        step(&mut net, &mut frames, &mut last);
+    }
+    for host in [&net.client, &net.server] {
+        let counters = host.stack.counters();
+        assert!(counters[Reason::OutOfWindow] > 0 && counters.challenge_acks > 0, "{counters:?}");
+    }
+    assert!(frames < 50, "{frames} frames in two minutes");
+    for host in [&mut net.client, &mut net.server] {
+        for id in host.app.streams.keys().copied().collect::<Vec<_>>() {
+            host.stack.abort(id);
+        }
+    }
+    for _ in 0..200 {
+        step(&mut net, &mut frames, &mut last);
+        net.now = net.now + Duration::from_secs(1);
+    }
+    net.assert_empty();
+}

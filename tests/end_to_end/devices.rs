@@ -114,6 +114,13 @@ fn af_xdp() {
     levee.wait_until_ready();
     expect_bodies(&network.client(), &certificates);
     let _ = levee.process().stop();
+    // Without root's identity, too, a driver takes off what it put on an interface.
+    for interface in ["lv-client", "lv-origin"] {
+        let mut command = network.proxy().command("ip");
+        command.args(["link", "show", interface]);
+        let shown = run(command, b"", Duration::from_secs(5)).text();
+        assert!(shown.contains("mtu") && !shown.contains("xdp"), "{shown}");
+    }
     drop(origin);
 }
 

@@ -6,15 +6,19 @@
 
 mod cache;
 mod commands;
+mod crowds;
 mod devices;
 mod failures;
+mod faults;
 mod handshakes;
 mod http;
 mod impaired;
 mod levee_load;
 mod load;
 mod logs;
+mod privileges;
 mod smuggling;
+mod soak;
 mod tcp;
 mod tools;
 mod transfers;

@@ -77,6 +77,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its exit status, once it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         // A process that has ended already needs none.
@@ -93,7 +98,12 @@ impl Process {
         wait_for(&format!("{name} to end"), STOP, || self.child.try_wait().expect("it is our child"))
     }
 
-    fn id(&self) -> Pid {
+    /// Its number.
+    ///
+    /// # Panics
+    /// Never: the kernel's numbers are positive.
+    #[must_use]
+    pub fn id(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 }

@@ -49,6 +49,15 @@ impl Site {
         Self::start(Network::new(), None, change)
     }
 
+    /// On `network`, with the standard configuration, changed.
+    ///
+    /// # Panics
+    /// When something does not start.
+    #[must_use]
+    pub fn on(network: Network, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(network, None, change)
+    }
+
     /// With the standard configuration, and `levee-load wire` with these arguments between the clients and
     /// Levee.
     ///

@@ -337,23 +337,31 @@ impl<M: Memory> Connection<M> {
         }
         let [level, code] = alert;
         out.counters.alert_received(code);
-        let established = self.handshake().map(|established| established.version);
         if code == Alert::CloseNotify.code() {
-            if established.is_none() {
+            if !self.is_established() {
                 return Err(Error::AlertReceived);
             }
             self.peer_closed = true;
             self.incoming.discard();
             return Ok(());
         }
-        // RFC 8446 section 6.2: all alerts but close_notify and user_canceled are errors, whatever
-        // their level says.
-        let warns = level == WARNING && established != Some(Version::Tls13);
-        if !warns && code != USER_CANCELED {
+        // RFC 8446 section 6: all alerts but close_notify and user_canceled are errors, whatever their level says;
+        // RFC 5246 section 7.2: the level says it.
+        let warns = if self.is_tls13() { code == USER_CANCELED } else { level == WARNING };
+        if !warns {
             return Err(Error::AlertReceived);
         }
         self.warnings += 1;
         if self.warnings > MAX_WARNINGS { Err(Error::WarningFlood) } else { Ok(()) }
+    }
+
+    /// Whether TLS 1.3 was chosen.
+    const fn is_tls13(&self) -> bool {
+        match &self.phase {
+            Phase::Handshake(slot) => slot.state.is_tls13(),
+            Phase::Traffic(traffic) => matches!(traffic.established.version, Version::Tls13),
+            Phase::Fresh | Phase::Over => false,
+        }
     }
 
     /// Takes the handshake message in front, if it is whole.

@@ -95,6 +95,7 @@ errors! {
     BadChangeCipherSpec "bad_change_cipher_spec" Misbehaved UnexpectedMessage, "A change_cipher_spec other than one byte of 1.";
     InterleavedMessage "interleaved_message" Misbehaved UnexpectedMessage, "Another record inside a handshake message.";
     MessageAcrossKeyChange "message_across_key_change" Misbehaved UnexpectedMessage, "Handshake bytes behind a key change in its record.";
+    EarlyMessage "early_message" Misbehaved UnexpectedMessage, "Handshake bytes behind the ClientHello of TLS 1.2, before the server's flight.";
     BadAlert "bad_alert" Misbehaved DecodeError, "An alert that is not two bytes.";
     WarningFlood "warning_flood" Misbehaved UnexpectedMessage, "Too many warning alerts.";
     EarlyDataFlood "early_data_flood" Misbehaved UnexpectedMessage, "More rejected early data than is skipped.";

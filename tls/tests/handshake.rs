@@ -7,8 +7,8 @@ use levee_crypto::{Group, SignatureScheme};
 use levee_tls::{Error, Options, Suite, Version};
 use support::client::{Client12, Client13, messages, split};
 use support::hello::{
-    CHANGE_CIPHER_SPEC, DATA, ECDSA, ED25519, HANDSHAKE, Hello, P384, PKCS1, PSS, codes, key_shares,
-    protocols, record, records, server_name, vector,
+    CHANGE_CIPHER_SPEC, DATA, ECDSA, ED25519, HANDSHAKE, Hello, P384, PKCS1, PSS, codes, protocols, record,
+    records, server_name, vector,
 };
 use support::{Peers12, Peers13, Rig, identities, options};
 
@@ -252,42 +252,6 @@ fn fragments_are_not_kept() {
     assert_eq!(rig.counters.gathered, 1);
 }
 
-#[test]
-fn a_second_hello_that_differs() {
-    let share = |group| support::client::generate(group).1.bytes().to_vec();
-    let p256 = || key_shares(&[(Group::Secp256r1, share(Group::Secp256r1))]);
-    let base = Hello::tls13(&[]).set(10, codes::<2>(&[0x0017, 0x001d]));
-    let options = Options { groups: vec![Group::Secp256r1, Group::X25519], ..options() };
-    let good = base.clone().set(51, p256());
-    let check = |second: Hello, expected: Error| {
-        let mut rig = Rig::with(&[&identities().ecdsa], options.clone());
-        let mut server = rig.connection();
-        rig.input(&mut server, &record(HANDSHAKE, &base.encode())).unwrap();
-        rig.output(&mut server);
-        assert_eq!(rig.input(&mut server, &record(HANDSHAKE, &second.encode())), Err(expected));
-    };
-    let mut other_random = good.clone();
-    other_random.random[0] ^= 1;
-    check(other_random, Error::SecondHelloDiffers);
-    check(good.clone().suites(&[0x1301]), Error::SecondHelloDiffers);
-    check(good.clone().set(0, server_name("other.test")), Error::SecondHelloDiffers);
-    check(good.clone().set(42, vec![]), Error::SecondHelloDiffers);
-    check(base.clone(), Error::SecondHelloDiffers);
-    let x25519 = (Group::X25519, share(Group::X25519));
-    check(base.clone().set(51, key_shares(std::slice::from_ref(&x25519))), Error::SecondHelloDiffers);
-    let both = key_shares(&[x25519, (Group::Secp256r1, share(Group::Secp256r1))]);
-    check(base.clone().set(51, both), Error::SecondHelloDiffers);
-    check(Hello::tls12(), Error::SecondHelloDiffers);
-    check(base.clone().set(51, key_shares(&[(Group::Secp256r1, vec![4; 64])])), Error::BadKeyShare);
-
-    // What may change: padding, cookie.
-    let mut rig = Rig::with(&[&identities().ecdsa], options.clone());
-    let mut server = rig.connection();
-    rig.input(&mut server, &record(HANDSHAKE, &base.encode())).unwrap();
-    let second = good.set(21, vec![0; 9]).set(44, vector::<2>(b"biscuit"));
-    rig.input(&mut server, &record(HANDSHAKE, &second.encode())).unwrap();
-}
-
 /// GREASE (RFC 8701) everywhere, and extensions nobody knows.
 #[test]
 fn grease() {
@@ -354,17 +318,6 @@ fn application_protocols() {
     let (client, _) = Client13::new(&[Group::X25519]);
     let peers = Peers13::with(rig, client, &hello);
     assert_eq!(peers.server.handshake().unwrap().protocol, None);
-}
-
-/// RFC 8446 section 4.1.3: only a server that could have done TLS 1.3 marks its random.
-#[test]
-fn downgrade_sentinel() {
-    let random = |versions: Vec<Version>| {
-        let rig = Rig::with(&[&identities().ecdsa], Options { versions, ..options() });
-        Peers12::new(rig).client.server_hello.unwrap().random
-    };
-    assert!(random(vec![Version::Tls12, Version::Tls13]).ends_with(b"DOWNGRD\x01"));
-    assert!(!random(vec![Version::Tls12]).ends_with(b"DOWNGRD\x01"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use levee_buf::{Chain, HeapChain, Memory, Pieces};
 use levee_crypto::Group;
 use levee_tls::{Error, Filled, Options};
 use support::client::split;
-use support::hello::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Hello, message, record};
+use support::hello::{ALERT, DATA, HANDSHAKE, Hello, message, record};
 use support::{Peers12, Peers13, Rig, identities, options};
 
 const CLOSE_NOTIFY: [u8; 2] = [1, 0];
@@ -344,69 +344,4 @@ fn renegotiation_is_refused() {
     assert_eq!(peers.receive(), [(ALERT, vec![2, 40])]);
     let mut peers = Peers12::new(Rig::new());
     assert_eq!(peers.send(HANDSHAKE, &message(16, &[0; 33])), Err(Error::UnexpectedMessage));
-}
-
-/// What an established connection refuses, and the alert it gives.
-#[test]
-fn bad_records() {
-    let check = |expected: Error, wire: &dyn Fn(&mut Peers13) -> Vec<u8>| {
-        let mut peers = Peers13::new(Rig::new());
-        let wire = wire(&mut peers);
-        assert_eq!(peers.rig.input(&mut peers.server, &wire), Err(expected));
-        assert_eq!(peers.server.error(), Some(expected));
-        assert_eq!(peers.rig.counters.errors[expected as usize], 1);
-        let alert = expected.alert().unwrap().code();
-        assert_eq!(peers.receive(), [(ALERT, vec![2, alert])], "{expected:?}");
-        assert!(peers.server.send_closed());
-        // Nothing more is taken or given.
-        peers.rig.input(&mut peers.server, &[0; 100]).unwrap();
-        assert!(peers.rig.output(&mut peers.server).is_empty());
-        assert_eq!(peers.server.buffered(), 0);
-        peers.rig.finish(peers.server);
-    };
-    check(Error::BadRecordMac, &|peers| {
-        let mut wire = peers.client.seal(DATA, b"data", 0);
-        *wire.last_mut().unwrap() ^= 1;
-        wire
-    });
-    check(Error::BadRecordMac, &|peers| {
-        peers.client.write.as_mut().unwrap().seq += 1;
-        peers.client.seal(DATA, b"data", 0)
-    });
-    check(Error::BadRecordMac, &|_| record(DATA, &[0; 16]));
-    check(Error::BadRecordMac, &|_| record(DATA, &[]));
-    check(Error::RecordOverflow, &|_| record(DATA, &vec![0; 16_384 + 257]));
-    check(Error::RecordOverflow, &|peers| peers.client.seal(DATA, &vec![0; 16_385], 0));
-    check(Error::UnprotectedRecord, &|_| record(HANDSHAKE, &message(24, &[0])));
-    check(Error::UnprotectedRecord, &|_| record(ALERT, &[2, 40]));
-    check(Error::UnexpectedRecord, &|_| record(CHANGE_CIPHER_SPEC, &[1]));
-    check(Error::UnexpectedRecord, &|peers| peers.client.seal(CHANGE_CIPHER_SPEC, &[1], 0));
-    check(Error::UnknownContentType, &|_| record(24, &[1]));
-    check(Error::UnknownContentType, &|peers| peers.client.seal(99, &[1], 0));
-    check(Error::NoContentType, &|peers| peers.client.seal(0, &[], 100));
-    check(Error::BadRecordVersion, &|_| vec![DATA, 2, 0, 0, 1, 0]);
-    check(Error::EmptyFragment, &|peers| peers.client.seal(HANDSHAKE, &[], 0));
-    check(Error::EmptyFragment, &|peers| peers.client.seal(ALERT, &[], 5));
-    check(Error::BadAlert, &|peers| peers.client.seal(ALERT, &[1], 0));
-    check(Error::BadAlert, &|peers| peers.client.seal(ALERT, &[1, 0, 1, 0], 0));
-    check(Error::EmptyRecordFlood, &|peers| (0..17).flat_map(|_| peers.client.seal(DATA, &[], 0)).collect());
-    check(Error::InterleavedMessage, &|peers| {
-        let mut wire = peers.client.seal(HANDSHAKE, &[24, 0, 0], 0);
-        wire.extend(peers.client.seal(DATA, b"data", 0));
-        wire
-    });
-    check(Error::MessageTooLong, &|peers| peers.client.seal(HANDSHAKE, &[24, 1, 0, 0], 0));
-}
-
-/// Sixteen empty records are borne, and again after one with content.
-#[test]
-fn empty_records_are_bounded_in_a_row() {
-    let mut peers = Peers13::new(Rig::new());
-    for _ in 0..5 {
-        for _ in 0..16 {
-            peers.send(DATA, &[]).unwrap();
-        }
-        peers.send(DATA, b"x").unwrap();
-    }
-    assert_eq!(peers.rig.read(&mut peers.server), b"xxxxx");
 }

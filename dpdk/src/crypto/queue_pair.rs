@@ -161,6 +161,27 @@ impl QueuePair {
         Some(finished)
     }
 
+    /// Forgets all keys, and all operations that were not returned. False: the device does not finish what it
+    /// has, and the queue pair is of no use any more.
+    pub fn reset(&mut self) -> bool {
+        let is_empty = self.drain();
+        if is_empty {
+            self.sessions.close_all();
+        }
+        is_empty
+    }
+
+    /// Waits until the device has nothing: it writes to the chains of operations in flight.
+    fn drain(&mut self) -> bool {
+        let deadline = Instant::now() + DRAIN;
+        while self.bursts.waiting() > 0 && Instant::now() <= deadline {
+            self.flush();
+            self.collect();
+        }
+        self.done.clear();
+        self.bursts.waiting() == 0
+    }
+
     /// What has to be done for an operation, or `None` when it cannot be done.
     fn plan(&mut self, operation: &Operation) -> Option<Plan> {
         let algorithm = self.sessions.algorithm(operation.session)?;
@@ -307,21 +328,13 @@ impl QueuePair {
 
 impl Drop for QueuePair {
     fn drop(&mut self) {
-        // The device writes to the chains of operations in flight.
-        let deadline = Instant::now() + DRAIN;
-        while self.bursts.waiting() > 0 {
-            self.flush();
-            self.collect();
-            self.done.clear();
-            if Instant::now() > deadline {
-                std::mem::forget(std::mem::take(&mut self.flights));
-                return;
-            }
+        if !self.drain() {
+            std::mem::forget(std::mem::take(&mut self.flights));
         }
     }
 }
 
-/// How long a device may take for what is in flight when its queue pair is dropped.
+/// How long a device may take for what is in flight when its queue pair is dropped or reset.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// The most segments of an operation in a device's queue: what QAT and `aesni_mb` take.

@@ -85,6 +85,17 @@ impl Sessions {
         self.end_if_closing(id);
     }
 
+    /// Closes every session. No operation is in flight.
+    pub(super) fn close_all(&mut self) {
+        for id in 0..self.slots.len() {
+            let id = SessionId(u32::try_from(id).unwrap_or(u32::MAX));
+            if let Some(slot) = self.slot(id) {
+                slot.in_flight = 0;
+            }
+            self.close(id);
+        }
+    }
+
     pub(super) fn algorithm(&mut self, id: SessionId) -> Option<Algorithm> {
         self.slot(id)
             .filter(|slot| !slot.closing && !matches!(slot.state, State::Free))
@@ -153,13 +164,7 @@ impl Sessions {
 
 impl Drop for Sessions {
     fn drop(&mut self) {
-        for id in 0..self.slots.len() {
-            let id = SessionId(u32::try_from(id).unwrap_or(u32::MAX));
-            if let Some(slot) = self.slot(id) {
-                slot.in_flight = 0;
-            }
-            self.close(id);
-        }
+        self.close_all();
     }
 }
 

@@ -5,7 +5,7 @@ use levee_tls::{Suite, Version};
 use toml::Spanned;
 
 use super::memory::{Demand, Pages, Pools};
-use super::model::{AeadChoice, Cache, Config, Device, Eal, Hugepages, Port, Tls, Workers};
+use super::model::{AeadChoice, Cache, Config, Device, Eal, Hugepages, Port, Process, Tls, Workers};
 use super::names::{Names, list};
 use super::reader::Findings;
 use super::sections::{self, Document};
@@ -59,6 +59,7 @@ pub(super) fn check(document: Document, surroundings: &Surroundings, findings: &
         cache,
         limits: document.limits,
         timeouts: document.timeouts,
+        process: process(document.process, surroundings, findings),
         log: document.log,
         status: document.status,
         diagnostics: document.diagnostics,
@@ -104,7 +105,15 @@ fn workers(
     let asked = |value: Option<Spanned<usize>>| value.map(Spanned::into_inner);
     let Pools { segments, records, references } =
         demand.pools(asked(section.segments), asked(section.records), asked(section.references));
-    Workers { lcores, connections: section.connections, segments, records, references }
+    Workers {
+        lcores,
+        connections: section.connections,
+        segments,
+        records,
+        references,
+        on_panic: section.on_panic,
+        stuck: section.stuck,
+    }
 }
 
 /// EAL's arguments and memory.
@@ -224,6 +233,31 @@ fn public_key(
     }
     devices.into_iter().map(Spanned::into_inner).collect()
 }
+
+/// The rights of the process, with a user that there is.
+fn process(section: sections::Process, surroundings: &Surroundings, findings: &Findings) -> Process {
+    let user = match &section.user {
+        Some(name) => {
+            let user = (surroundings.user)(name.get_ref());
+            if user.is_none() {
+                let title = format!("`process.user`: there is no user {:?}", name.get_ref());
+                let label = "must be a user of this system: `useradd --system` makes one";
+                findings.error(title, |error| error.at(name.span(), label));
+            }
+            user
+        }
+        None => USERS.iter().find_map(|name| (surroundings.user)(name)),
+    };
+    Process {
+        user: user.filter(|user| user.uid != 0),
+        filter_system_calls: section.filter_system_calls,
+        lock_memory: section.lock_memory,
+        core_dumps: section.core_dumps,
+    }
+}
+
+/// Whom root becomes where nothing is said: the first of them that there is.
+const USERS: [&str; 2] = ["levee", "nobody"];
 
 /// Warns when backends may take all connections of a worker: none are left for clients.
 fn connections_suffice(sections: &[sections::Backend], workers: &Workers, findings: &Findings) {

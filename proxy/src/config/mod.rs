@@ -38,8 +38,8 @@ use toml::de::DeTable;
 pub use levee_tls::{Suite, Version};
 pub use model::{
     AeadChoice, Backend, Balance, Cache, Certificate, Config, Device, Diagnostics, Eal, EalLogLevel,
-    EngineChoice, Host, Hugepages, Limits, Listener, Log, LogFormat, LogLevel, Offloads, Port, Route, Server,
-    Service, Status, Timeouts, Tls, Workers,
+    EngineChoice, Host, Hugepages, Limits, Listener, Log, LogFormat, LogLevel, Offloads, OnPanic, Port,
+    Process, Route, Server, Service, Status, Timeouts, Tls, User, Workers,
 };
 pub use report::{Problem, Rejected};
 

@@ -37,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[timeouts]`.
     pub timeouts: Timeouts,
+    /// `[process]`.
+    pub process: Process,
     /// `[log]`.
     pub log: Log,
     /// `[status]`.
@@ -116,6 +118,19 @@ pub struct Workers {
     pub records: usize,
     /// Packet buffers without room, that refer to bytes of others, of one worker.
     pub references: usize,
+    /// What becomes of a worker that panics.
+    pub on_panic: OnPanic,
+    /// How long a turn of a worker may take before the process is given up; `None`: for ever.
+    pub stuck: Option<Duration>,
+}
+
+/// What becomes of a worker that panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnPanic {
+    /// It loses its connections, and serves on.
+    Restart,
+    /// The process ends, once the other workers have finished what is under way.
+    Stop,
 }
 
 /// A network port.
@@ -167,6 +182,13 @@ impl Device {
             Self::Virtual(text) => text.split_once(',').map_or(text, |(name, _)| name),
             Self::Pci(address) => address,
         }
+    }
+
+    /// As in the file.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let (Self::Virtual(text) | Self::Pci(text)) = self;
+        text
     }
 }
 
@@ -394,6 +416,30 @@ pub struct Timeouts {
     pub unacknowledged: Duration,
     /// TIME-WAIT (RFC 9293 section 3.4.2: twice the maximum segment lifetime).
     pub time_wait: Duration,
+}
+
+/// What the process keeps of its rights once it serves.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Whom root becomes; `None`: it stays root.
+    pub user: Option<User>,
+    /// Whether the kernel refuses system calls that serving does not need.
+    pub filter_system_calls: bool,
+    /// Whether memory stays out of swap space.
+    pub lock_memory: bool,
+    /// Whether a crash may leave memory, and the keys in it, in a file.
+    pub core_dumps: bool,
+}
+
+/// A user of the system, with its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
 }
 
 /// The log.

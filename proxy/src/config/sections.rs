@@ -17,7 +17,7 @@ use toml::Spanned;
 use super::kind::{boolean, choice, number, text, word_or};
 use super::model::{
     AeadChoice, Balance, Cache, Device, Diagnostics, EalLogLevel, EngineChoice, Host, Hugepages, Limits, Log,
-    LogFormat, LogLevel, Offloads, Status, Timeouts,
+    LogFormat, LogLevel, Offloads, OnPanic, Status, Timeouts,
 };
 use super::reader::{Findings, Table};
 use super::values::{
@@ -38,6 +38,7 @@ pub(super) struct Document {
     pub(super) cache: Cache,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
+    pub(super) process: Process,
     pub(super) log: Log,
     pub(super) status: Status,
     pub(super) diagnostics: Diagnostics,
@@ -74,6 +75,7 @@ impl Document {
             cache: cache(&root.section("cache", "cache")),
             limits: limits(&root.section("limits", "limits"), workers.connections),
             timeouts: timeouts(&root.section("timeouts", "timeouts")),
+            process: Process::read(&root.section("process", "process")),
             log: log(&root.section("log", "log"), directory),
             status: status(&root.section("status", "status")),
             diagnostics: diagnostics(&root.section("diagnostics", "diagnostics")),
@@ -134,6 +136,8 @@ pub(super) struct Workers {
     pub(super) segments: Option<Spanned<usize>>,
     pub(super) records: Option<Spanned<usize>>,
     pub(super) references: Option<Spanned<usize>>,
+    pub(super) on_panic: OnPanic,
+    pub(super) stuck: Option<Duration>,
 }
 
 impl Workers {
@@ -144,6 +148,12 @@ impl Workers {
             segments: table.value("segments", number(1024..=16_000_000)).optional(),
             records: table.value("records", number(64..=4_000_000)).optional(),
             references: table.value("references", number(1024..=32_000_000)).optional(),
+            on_panic: table
+                .value("on_panic", choice([("restart", OnPanic::Restart), ("stop", OnPanic::Stop)]))
+                .or(OnPanic::Restart),
+            stuck: table
+                .value("stuck_ms", word_or("off", None, millis(1000, HOUR).map(Some)))
+                .or(Some(Duration::from_secs(10))),
         }
     }
 }
@@ -417,6 +427,26 @@ fn timeouts(table: &Table<'_>) -> Timeouts {
         shutdown: or("shutdown_ms", 0, HOUR, 10_000),
         unacknowledged: or("unacknowledged_ms", 1000, HOUR, 100_000),
         time_wait: or("time_wait_ms", 1000, 240_000, 60_000),
+    }
+}
+
+/// `[process]`.
+pub(super) struct Process {
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) filter_system_calls: bool,
+    pub(super) lock_memory: bool,
+    pub(super) core_dumps: bool,
+}
+
+impl Process {
+    fn read(table: &Table<'_>) -> Self {
+        let user = text("the name of a user", |text| (!text.is_empty()).then(|| text.to_owned()).ok_or(""));
+        Self {
+            user: table.value("user", user).optional(),
+            filter_system_calls: table.value("filter_system_calls", boolean()).or(true),
+            lock_memory: table.value("lock_memory", boolean()).or(true),
+            core_dumps: table.value("core_dumps", boolean()).or(false),
+        }
     }
 }
 

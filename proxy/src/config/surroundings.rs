@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::model::User;
+
 /// The machine, as far as it matters to a configuration.
 pub(super) struct Surroundings {
     /// CPUs that this process may run on.
     pub(super) cpus: BTreeSet<u16>,
     /// Addresses of PCI devices: domain, bus, device, function.
     pub(super) pci: BTreeSet<String>,
+    /// The user of a name.
+    pub(super) user: fn(&str) -> Option<User>,
     /// Seconds since 1970.
     pub(super) now: i64,
 }
@@ -24,9 +28,15 @@ impl Surroundings {
         Self {
             cpus: cpu_list(allowed.unwrap_or_default()),
             pci: devices.filter_map(|entry| entry.file_name().into_string().ok()).collect(),
+            user: user_of_the_system,
             now: i64::try_from(now).unwrap_or(i64::MAX),
         }
     }
+}
+
+fn user_of_the_system(name: &str) -> Option<User> {
+    let user = nix::unistd::User::from_name(name).ok()??;
+    Some(User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
 }
 
 /// CPUs of a list as the kernel writes it, such as `0-3,8`.
@@ -53,5 +63,7 @@ mod tests {
         let here = Surroundings::of_this_process();
         assert!(!here.cpus.is_empty());
         assert!(here.now > 1_700_000_000);
+        assert_eq!((here.user)("root").map(|user| user.uid), Some(0));
+        assert_eq!((here.user)("no such user"), None);
     }
 }

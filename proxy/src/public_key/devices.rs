@@ -10,6 +10,7 @@ use miette::{IntoDiagnostic, miette};
 
 use super::side::Device;
 use crate::config::Config;
+use crate::lent::Lent;
 
 /// Descriptors of each queue pair: the fewest that QAT takes.
 const DESCRIPTORS: u16 = 128;
@@ -126,7 +127,14 @@ impl Pair {
     }
 }
 
-impl Device for Pair {
+impl Pair {
+    /// Forgets what was submitted. False: the device does not finish it, and is of no use any more.
+    pub(crate) fn reset(&mut self) -> bool {
+        self.pair.reset()
+    }
+}
+
+impl Device for Lent<Pair> {
     fn name(&self) -> &str {
         self.pair.device()
     }

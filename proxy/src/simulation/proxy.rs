@@ -17,8 +17,9 @@ use super::machine::interface;
 use super::setting::{BACK, FRONT, Setting};
 use crate::cycles::Cycles;
 use crate::host::Host;
-use crate::launch::seed;
+use crate::launch::seed::offers;
 use crate::log::Log;
+use crate::recipe;
 use crate::session::{Crypto, Now, Parts, Sessions};
 use crate::steer::Steering;
 
@@ -54,7 +55,7 @@ const STARTED_UNIX_MS: u64 = 1_790_000_000_000;
 impl Proxy {
     pub(crate) fn new(setting: &Setting, dice: &mut Dice) -> Self {
         let mut config = setting.config(dice);
-        let offers = seed::offers(&config).expect("a good offer");
+        let offers = offers(&config).expect("a good offer");
         let keys: Vec<PrivateKey> =
             config.certificates.drain(..).map(|certificate| certificate.key).collect();
         let config = Arc::new(config);
@@ -65,7 +66,7 @@ impl Proxy {
         let servers: Vec<_> = offers.into_iter().map(server).collect();
         let interface = |last, address: Ipv4Addr| interface([2, 0, 0, 0, 0, last], &[address], setting.mtu);
         let interfaces = vec![interface(1, FRONT), interface(2, BACK)];
-        let stack = seed::stack(&config, interfaces, secret, memory.clone()).expect("a good configuration");
+        let stack = recipe::stack(&config, interfaces, secret, memory.clone()).expect("a good configuration");
         let engine = RustCrypto::new(&keys, setting.handshakes, dice.rng());
         let crypto = Crypto {
             engine: Box::new(MoodyEngine::new(engine, Rc::clone(&shop), dice.noise())),
@@ -79,7 +80,7 @@ impl Proxy {
             tls: servers.clone(),
             memory: memory.clone(),
             crypto,
-            cache: seed::cache(&config, secret, memory.clone()),
+            cache: recipe::cache(&config, secret, memory.clone()),
             steering: Steering::new(0, Vec::new()),
             log: Log::default(),
             now: Now { instant: Instant(0), unix_ms: STARTED_UNIX_MS },

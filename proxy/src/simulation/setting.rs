@@ -135,6 +135,8 @@ impl Setting {
                 segments: self.segments,
                 records: 0,
                 references: 0,
+                on_panic: config::OnPanic::Stop,
+                stuck: None,
             },
             listeners: vec![
                 listener(DOORS.https, secure),
@@ -167,6 +169,12 @@ impl Setting {
                 log_level: config::EalLogLevel::Error,
             },
             ports: Vec::new(),
+            process: config::Process {
+                user: None,
+                filter_system_calls: false,
+                lock_memory: false,
+                core_dumps: false,
+            },
             log: config::Log {
                 level: config::LogLevel::Error,
                 format: config::LogFormat::Text,

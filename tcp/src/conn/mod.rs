@@ -111,6 +111,7 @@ pub(crate) struct Conn<M: Memory> {
     // Times in low bits of milliseconds, for ages only.
     heard_ms: u32,
     progress_ms: u32,
+    released_ms: u32,
     challenged_ms: u32,
     /// When data was last sent.
     sent_ms: u32,
@@ -270,6 +271,7 @@ impl<M: Memory> Conn<M> {
             ts_offset: 0,
             heard_ms: 0,
             progress_ms: 0,
+            released_ms: 0,
             challenged_ms: 0,
             sent_ms: 0,
             probes: 0,

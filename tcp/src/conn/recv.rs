@@ -27,16 +27,25 @@ impl<M: Memory> Conn<M> {
             self.ack_due = true;
         }
         let allowed = self.rcv_adv.beyond(seq);
-        if payload.len() > allowed {
+        if payload.len() + usize::from(has_fin) > allowed {
             payload.truncate(allowed);
             has_fin = false;
             self.ack_due = true;
             env.counters.count(Reason::BeyondWindow);
         }
-        if has_fin {
+        if has_fin && self.fin_at.is_none() {
             self.fin_at = Some(seq + payload.len());
+            env.runs.cut(&mut self.runs, seq + payload.len());
+            self.run_segments = env.runs.segments(self.runs);
+        }
+        // Nothing comes behind a FIN, wherever the peer says afterwards that it was.
+        if let Some(fin) = self.fin_at {
+            payload.truncate(fin.beyond(seq));
         }
         if payload.is_empty() {
+            if has_fin && self.fin_at != Some(self.rcv_nxt) {
+                self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+            }
             return Ok(());
         }
         let segments = u32::try_from(payload.segments()).unwrap_or(u32::MAX);

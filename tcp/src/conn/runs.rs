@@ -2,6 +2,8 @@
 //!
 //! A run is a stretch of consecutive bytes behind a hole. A connection's runs are a list in order of
 //! their sequence numbers, without overlap and never touching, so that its length is the number of holes.
+//! The pool bounds runs, and by the same number the segments that lie in them: bytes sent one by one behind
+//! a hole pin a packet buffer each.
 
 use levee_buf::Chain;
 
@@ -18,6 +20,8 @@ const MAX_RUNS: usize = 32;
 pub(crate) struct Runs<C> {
     runs: Vec<Run<C>>,
     free: u32,
+    /// Segments of all runs.
+    held: usize,
 }
 
 struct Run<C> {
@@ -37,11 +41,14 @@ impl<C: Chain> Runs<C> {
         let count = u32::try_from(capacity).unwrap_or(NONE - 1);
         let run =
             |next| Run { seq: Seq(0), next: if next == count { NONE } else { next }, bytes: C::default() };
-        Self { runs: (1..=count).map(run).collect(), free: if count == 0 { NONE } else { 0 } }
+        Self { runs: (1..=count).map(run).collect(), free: if count == 0 { NONE } else { 0 }, held: 0 }
     }
 
     /// Adds `bytes` that begin at `seq` to the list at `head`. What the list already has is dropped.
     pub(crate) fn insert(&mut self, head: &mut u32, mut seq: Seq, mut bytes: C) -> Result<(), Reason> {
+        if self.held + bytes.segments() > self.runs.len() {
+            return Err(Reason::OutOfOrderFull);
+        }
         let mut previous = NONE;
         let mut at = *head;
         let mut passed = 0;
@@ -57,9 +64,8 @@ impl<C: Chain> Runs<C> {
             }
             bytes.trim_front(known);
             seq += known;
-            let run = self.run(at);
-            debug_assert_eq!(run.end(), seq);
-            run.bytes.append(bytes);
+            debug_assert_eq!(self.run(at).end(), seq);
+            self.change(at, |have| have.append(bytes));
             self.join(at);
             return Ok(());
         }
@@ -71,9 +77,11 @@ impl<C: Chain> Runs<C> {
         if at != NONE && self.run(at).seq.at_or_before(end) {
             let gap = self.run(at).seq.beyond(seq);
             bytes.truncate(gap);
-            let run = self.run(at);
-            bytes.append(run.bytes.take());
-            (run.seq, run.bytes) = (seq, bytes);
+            self.change(at, |have| {
+                bytes.append(have.take());
+                *have = bytes;
+            });
+            self.run(at).seq = seq;
             return Ok(());
         }
         if self.free == NONE || passed + self.count(at) >= MAX_RUNS {
@@ -81,7 +89,8 @@ impl<C: Chain> Runs<C> {
         }
         let fresh = self.free;
         self.free = self.run(fresh).next;
-        *self.run(fresh) = Run { seq, next: at, bytes };
+        self.change(fresh, |empty| *empty = bytes);
+        (self.run(fresh).seq, self.run(fresh).next) = (seq, at);
         *self.link(head, previous) = fresh;
         Ok(())
     }
@@ -91,12 +100,25 @@ impl<C: Chain> Runs<C> {
         if *head == NONE || self.run(*head).seq.after(rcv_nxt) {
             return None;
         }
-        let run = self.run(*head);
-        let known = rcv_nxt.beyond(run.seq);
-        let mut bytes = run.bytes.take();
+        let known = rcv_nxt.beyond(self.run(*head).seq);
+        let mut bytes = self.change(*head, Chain::take);
         bytes.trim_front(known);
         self.unlink(head, NONE, *head);
         Some(bytes)
+    }
+
+    /// Drops the bytes from `end` on.
+    pub(crate) fn cut(&mut self, head: &mut u32, end: Seq) {
+        let (mut previous, mut at) = (NONE, *head);
+        while at != NONE {
+            let keep = end.beyond(self.run(at).seq);
+            if keep == 0 {
+                at = self.unlink(head, previous, at);
+            } else {
+                self.change(at, |bytes| bytes.truncate(keep));
+                (previous, at) = (at, self.run(at).next);
+            }
+        }
     }
 
     /// Drops the whole list.
@@ -117,6 +139,22 @@ impl<C: Chain> Runs<C> {
         u32::try_from(segments).unwrap_or(u32::MAX)
     }
 
+    /// Runs of all connections.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        let (mut at, mut free) = (self.free, 0);
+        while at != NONE {
+            (at, free) = (self.runs[at as usize].next, free + 1);
+        }
+        self.runs.len() - free
+    }
+
+    /// Segments of all connections.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Joins to `at` the runs that it reaches.
     fn join(&mut self, at: u32) {
         loop {
@@ -126,9 +164,9 @@ impl<C: Chain> Runs<C> {
                 return;
             }
             let known = end.beyond(self.run(next).seq);
-            let mut bytes = self.run(next).bytes.take();
+            let mut bytes = self.change(next, Chain::take);
             bytes.trim_front(known);
-            self.run(at).bytes.append(bytes);
+            self.change(at, |have| have.append(bytes));
             let after = self.run(next).next;
             self.run(at).next = after;
             self.give_back(&mut next);
@@ -139,7 +177,7 @@ impl<C: Chain> Runs<C> {
     fn unlink(&mut self, head: &mut u32, previous: u32, mut at: u32) -> u32 {
         let next = self.run(at).next;
         *self.link(head, previous) = next;
-        drop(self.run(at).bytes.take());
+        drop(self.change(at, Chain::take));
         self.give_back(&mut at);
         next
     }
@@ -160,6 +198,16 @@ impl<C: Chain> Runs<C> {
             at = self.run(at).next;
         }
         count
+    }
+
+    /// Every change of a run's bytes, counted.
+    fn change<R>(&mut self, at: u32, change: impl FnOnce(&mut C) -> R) -> R {
+        let bytes = &mut self.run(at).bytes;
+        let before = bytes.segments();
+        let result = change(bytes);
+        let after = bytes.segments();
+        self.held = self.held - before + after;
+        result
     }
 
     fn run(&mut self, at: u32) -> &mut Run<C> {

@@ -194,9 +194,10 @@ impl<M: Memory> Conn<M> {
         let window = self.rcv_adv.beyond(self.rcv_nxt);
         let is_inside = |seq: Seq| seq.at_or_after(self.rcv_nxt) && seq.before(self.rcv_nxt + window);
         match (length, window) {
-            (0, 0) => seq == self.rcv_nxt,
+            // What a shut window does not take is cut off behind it: "special allowance should be made to
+            // accept valid ACKs, URGs, and RSTs" (section 3.10.7.4).
+            (_, 0) => seq == self.rcv_nxt,
             (0, _) => is_inside(seq),
-            (_, 0) => false,
             _ => is_inside(seq) || is_inside(seq + (length - 1)),
         }
     }

@@ -65,6 +65,10 @@ impl<M: Memory> Conn<M> {
                 self.rto.reset_backoff();
                 self.probe_due = false;
                 self.retransmit_at = Instant(0);
+                // What leaves now has waited for the peer, not for an acknowledgement.
+                if !self.released {
+                    self.progress_ms = env.now.millis32();
+                }
             }
         }
     }
@@ -186,6 +190,9 @@ impl<M: Memory> Conn<M> {
             self.send_syn(peer, env, egress)?;
         }
         if !self.state.is_synchronized() {
+            if self.state == State::SynReceived && self.ack_due {
+                self.send(peer, self.snd_max, Flags::ACK, M::Chain::default(), env, egress)?;
+            }
             return Ok(Visit::Done);
         }
         while self.dup_acks_due > 0 {

@@ -5,11 +5,16 @@ use std::time::Duration;
 use levee_buf::Memory;
 
 use super::{Conn, Env, State, Verdict};
+#[cfg(doc)]
+use crate::config::Timeouts;
 use crate::reason::Reason;
 use crate::time::Instant;
 
 /// Keep-alive probes without an answer before the peer counts as gone.
 const KEEPALIVE_PROBES: u8 = 5;
+/// A released connection that makes progress, however slow, lives for so many times [`Timeouts::fin`]: peers who
+/// take a byte now and then cannot keep what nobody waits for.
+const ORPHAN_LIVES: u32 = 10;
 /// Time between keep-alive probes once the first was sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -94,7 +99,7 @@ impl<M: Memory> Conn<M> {
         let since = |at_ms: u32| Duration::from_millis(u64::from(env.now.millis32().wrapping_sub(at_ms)));
         if self.released {
             let quiet = since(self.progress_ms);
-            if quiet >= timeouts.fin {
+            if quiet >= timeouts.fin || since(self.released_ms) >= timeouts.fin.saturating_mul(ORPHAN_LIVES) {
                 // In FIN-WAIT-2 everything was said and heard but the peer's FIN.
                 return match self.state {
                     State::FinWait2 => Verdict::Close(Reason::OrphanTimedOut),
@@ -108,6 +113,11 @@ impl<M: Memory> Conn<M> {
             self.life_at = Instant(0);
             return Verdict::Ok;
         };
+        if !self.state.is_synchronized() {
+            // A SYN has retries of its own.
+            self.life_at = env.now + keepalive;
+            return Verdict::Ok;
+        }
         let silent = since(self.heard_ms);
         if silent < keepalive {
             self.life_at = env.now + (keepalive - silent);
@@ -131,7 +141,7 @@ impl<M: Memory> Conn<M> {
         drop(std::mem::take(&mut self.received));
         let held = self.held_bytes as usize;
         self.consume(held, env.limits);
-        self.progress_ms = env.now.millis32();
+        (self.progress_ms, self.released_ms) = (env.now.millis32(), env.now.millis32());
         self.life_at = env.now + env.limits.timeouts.fin;
         self.arm(env);
     }

@@ -1,6 +1,6 @@
 //! Blind attacks (RFC 5961) and floods: challenged, limited, counted.
 
-use super::run;
+use super::{run, run_quietly, run_with};
 
 const OPENED: &str = "
     < S 0 mss=1000
@@ -134,20 +134,6 @@ fn tiny_segments_are_bounded() {
     run_quietly(&format!("{player}\nconsume 127\n< . 128:129 ack=1\n! readable\nread 1\nabort"));
 }
 
-/// Runs a script without looking at what was sent.
-fn run_quietly(script: &str) {
-    let mut player = super::Player::new(super::config());
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        player.at = line.into();
-        if !line.starts_with('>') {
-            player.play(line);
-        }
-    }
-    let memory = player.memory.clone();
-    drop(player);
-    assert_eq!(memory.in_use(), 0);
-}
-
 #[test]
 fn resets_to_strangers_are_limited() {
     let mut script = String::new();
@@ -156,4 +142,91 @@ fn resets_to_strangers_are_limited() {
     }
     script += "count reset_limited 100\n";
     run_quietly(&script);
+}
+
+/// How to get into each synchronized state, our next number there and the peer's.
+const STATES: [(&str, i64, i64); 6] = [
+    ("", 1, 1),
+    ("finish\n> F. 1", 2, 1),
+    ("finish\n> F. 1\n< . 1 ack=2", 2, 1),
+    ("< F. 1 ack=1\n> . 1\n! fin", 1, 2),
+    ("finish\n> F. 1\n< F. 1 ack=1\n> . 2\n! fin", 2, 2),
+    ("< F. 1 ack=1\n> . 1\n! fin\nfinish\n> F. 1", 2, 2),
+];
+
+#[test]
+fn blind_segments_change_no_state() {
+    // RFC 5961 sections 3.2, 4.2 and 5.2 in every synchronized state: a challenge at most, two a second.
+    for (steps, ours, peer) in STATES {
+        let ack = format!("> . {ours} ack={peer}");
+        let script = format!(
+            "{OPENED}{steps}
+            < R {}
+            {ack}
+            < S {}
+            < . {peer} ack={}
+            > nothing
+            +500
+            < S {peer}
+            {ack}
+            +500
+            < . {peer} ack={}
+            {ack}
+            +500
+            < . {peer} ack=-65600
+            {ack}
+            count reset_inexact 1
+            count syn_in_window 2
+            count ack_unacceptable 3
+            # Outside the window a RST is nothing, and bytes are answered each time.
+            < R {}
+            < R {}
+            count stray_reset 2
+            < P. {}:{peer} ack=1
+            {ack}
+            < P. 100000:100010 ack=1
+            {ack}
+            slots 1
+            waiting 0
+            ! nothing
+            ",
+            peer + 10,
+            peer + 20,
+            ours + 1,
+            ours + 1,
+            peer - 1,
+            peer + 65_535,
+            peer - 1,
+        );
+        run_with(&script, |config| config.timeouts.initial_rto = std::time::Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn blind_segments_in_a_simultaneous_open() {
+    // RFC 9293 section 3.10.7.4, SYN-RECEIVED: what is not acceptable is acknowledged, a wrong ACK refused.
+    run("
+        connect
+        > S 0
+        < S 0 mss=1000
+        > S. 0 ack=1
+        < R 10
+        > . 1 ack=1
+        count reset_inexact 1
+        +500
+        # Its SYN again: ours was lost.
+        < S 0 mss=1000
+        > . 1 ack=1
+        < . 1 ack=9
+        > R 9
+        < P. 100000:100010 ack=1
+        > . 1 ack=1
+        slots 1
+        ! nothing
+        < . 1 ack=1
+        ! connected
+        < R 1
+        ! closed=reset
+    ");
+    run("connect\n> S 0\n< S 0\n> S. 0 ack=1\n< R 1\n! closed=refused\nslots 0");
 }

@@ -176,6 +176,25 @@ fn a_released_connection_ends_by_itself() {
 }
 
 #[test]
+fn nothing_is_told_of_a_released_connection() {
+    opened(
+        "
+        write 10
+        > P. 1:11
+        < P. 1:11 ack=11
+        < F. 11 ack=11
+        > . 11 ack=12
+        release
+        ! nothing
+        > F. 11 ack=12
+        < . 12 ack=12
+        ! nothing
+        slots 0
+        ",
+    );
+}
+
+#[test]
 fn data_for_a_released_connection_is_refused() {
     opened(
         "

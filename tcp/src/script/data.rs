@@ -329,6 +329,42 @@ fn keepalive_probes_a_silent_peer() {
 }
 
 #[test]
+fn keepalive_is_not_for_attempts() {
+    run_with(
+        "
+        connect
+        > S 0
+        +1000
+        > S 0
+        +2000
+        > S 0
+        +4000
+        > S 0
+        +8000
+        > S 0
+        +16000
+        > nothing
+        ! closed=timed_out
+        ",
+        |config| config.timeouts.keepalive = Some(std::time::Duration::from_secs(1)),
+    );
+    run_with(
+        "
+        connect
+        > S 0
+        +1000
+        > S 0
+        < S. 0 ack=1
+        ! connected
+        > . 1 ack=1
+        +1000
+        > . 0 ack=1
+        ",
+        |config| config.timeouts.keepalive = Some(std::time::Duration::from_secs(1)),
+    );
+}
+
+#[test]
 fn a_stream_that_never_is_without_a_hole_goes_on() {
     // Many times the segments that the receive buffer may hold, each second one out of order.
     let mut script = String::from(OPENED);

@@ -5,6 +5,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `< FLAGS FROM[:TO] [ack=] [win=] [mss=] [ws=] [ts=V:E] [port=]` | the peer sends a segment |
+//! | ... `[opts=HEX] [fill=BYTE] [from=ADDRESS] [from_port=] [spoil=AT]` | ... with these options, with other bytes, by another, with a bit wrong |
 //! | `> FLAGS FROM[:TO] [...]` | the next segment that left was this; only what is named is compared |
 //! | `> nothing` | nothing (more) left |
 //! | `! EVENTS` | what `ready` says: `accepted connected readable fin acked closed=reason`, or `nothing` |
@@ -12,17 +13,26 @@
 //! | `connect`, `write N`, `finish`, `read N`, `take N`, `consume N`, `repack N`, `release`, `abort` | our upper layer |
 //! | `icmp TYPE CODE SEQ [MTU]` | an ICMP error about our segment at SEQ comes |
 //! | `count REASON N` | a counter's value |
-//! | `slots N`, `waiting N` | connections, and those in TIME-WAIT |
+//! | `slots N`, `waiting N`, `half_open N` | connections, and those in TIME-WAIT and of listeners |
+//! | `runs N`, `held N` | stretches of out-of-order bytes, and segments of packet memory |
 //!
 //! Numbers are relative to each side's SYN. Bytes are checked by their offset, checksums always. In
 //! timestamps, `E` of the peer and `V` of ours count milliseconds from the first of ours.
+//!
+//! When a script is over, what still lives is aborted, and after twenty minutes nothing may be left: no packet
+//! memory, no entry in a table, no timer.
 
 mod attack;
 mod close;
 mod data;
 mod loss;
+mod memory;
 mod open;
+mod options;
+mod overlap;
+mod strangers;
 mod window;
+mod wrap;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,6 +41,7 @@ use std::time::Duration;
 use levee_buf::{Chain, Heap, HeapChain, Pieces, Reader, Writer};
 
 use crate::seq::Seq;
+use crate::stack::Held;
 use crate::wire::arp::Arp;
 use crate::wire::checksum::Sum;
 use crate::wire::ether::{self, Ether};
@@ -58,19 +69,15 @@ fn run(script: &str) {
 fn run_with(script: &str, change: impl FnOnce(&mut Config)) {
     let mut config = config();
     change(&mut config);
-    let mut player = Player::new(config);
-    for (number, line) in script.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if !line.is_empty() {
-            player.at = format!("line {}: {line}", number + 1);
-            player.play(line);
-        }
-    }
-    player.at = "the end".into();
-    player.expect_nothing();
-    drop(player.stack);
-    drop(player.segments);
-    assert_eq!(player.memory.in_use(), 0, "memory leaked");
+    Player::new(config).perform(script);
+}
+
+/// Runs a script without looking at what was sent.
+fn run_quietly(script: &str) {
+    let seen: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with('>')).collect();
+    let mut player = Player::new(config());
+    player.is_quiet = true;
+    player.perform(&seen.join("\n"));
 }
 
 fn config() -> Config {
@@ -102,6 +109,9 @@ struct Player {
     our_port: u16,
     our_first_ts: Option<u32>,
     segments: VecDeque<Sent>,
+    peer_iss: Seq,
+    /// What is sent is not looked at.
+    is_quiet: bool,
     /// Where we are, for messages.
     at: String,
 }
@@ -150,8 +160,59 @@ impl Player {
             our_port: PORT,
             our_first_ts: None,
             segments: VecDeque::new(),
+            peer_iss: PEER_ISS,
+            is_quiet: false,
             at: String::new(),
         }
+    }
+
+    /// A player in whose script the numbers of both sides begin where it says.
+    fn with_numbers(config: &Config, ours: Seq, peer: Seq) -> Self {
+        let later = |micros| {
+            let mut player = Self::new(config.clone());
+            player.now = player.now + Duration::from_micros(micros);
+            player.peer_iss = peer;
+            player
+        };
+        let answer = |micros| {
+            let mut player = later(micros);
+            player.play("< S 0");
+            player.our_iss.expect("an answer")
+        };
+        // RFC 6528: the initial number grows by one every four microseconds.
+        let wait = u64::from(ours.0.wrapping_sub(answer(0).0)) * 4;
+        assert_eq!(answer(wait), ours);
+        later(wait)
+    }
+
+    /// Plays a whole script, and sees that nothing is left of it.
+    fn perform(&mut self, script: &str) {
+        for (number, line) in script.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if !line.is_empty() {
+                self.at = format!("line {}: {line}", number + 1);
+                self.play(line);
+            }
+        }
+        self.at = "the end".into();
+        if !self.is_quiet {
+            self.expect_nothing();
+        }
+        self.settle();
+    }
+
+    /// Aborts what lives; nothing is left when all timers have come.
+    fn settle(&mut self) {
+        while let Some((id, _)) = self.stack.ready() {
+            self.stack.abort(id);
+        }
+        if let Some(id) = self.id {
+            self.stack.abort(id);
+        }
+        self.pass(20 * 60 * 1000);
+        self.segments.clear();
+        assert_eq!(self.stack.held(), Held::default(), "{}: {:?}", self.at, self.stack.counters());
+        assert_eq!(self.memory.in_use(), 0, "{}: memory leaked", self.at);
     }
 
     fn play(&mut self, line: &str) {
@@ -208,6 +269,9 @@ impl Player {
                 let count = usize::try_from(self.stack.counters()[*reason]).ok();
                 assert_eq!(count, number(1), "{}", self.at);
             }
+            "half_open" => assert_eq!(Some(self.stack.half_open()), number(0), "{}", self.at),
+            "runs" => assert_eq!(Some(self.stack.held().runs), number(0), "{}", self.at),
+            "held" => assert_eq!(Some(self.memory.in_use()), number(0), "{}", self.at),
             "slots" => assert_eq!(Some(self.stack.connections()), number(0), "{}", self.at),
             "waiting" => assert_eq!(Some(self.stack.time_wait()), number(0), "{}", self.at),
             _ => match verb.strip_prefix('+') {
@@ -321,7 +385,7 @@ impl Player {
         let mut line = Line { flags: flags(words[0]), ..Line::default() };
         let (from, to) = words[1].split_once(':').unwrap_or((words[1], words[1]));
         let (from, to): (i64, i64) = (from.parse().expect("a number"), to.parse().expect("a number"));
-        line.seq = if is_ours { self.ours(from) } else { shifted(PEER_ISS, from) };
+        line.seq = if is_ours { self.ours(from) } else { shifted(self.peer_iss, from) };
         for word in &words[2..] {
             let (name, value) = word.split_once('=').expect("name=value");
             if name == "ts" {
@@ -329,14 +393,25 @@ impl Player {
                 line.ts = Some((value.parse().expect("a number"), echo.parse().expect("a number")));
                 continue;
             }
+            if name == "opts" {
+                line.options = Some(hex(value));
+                continue;
+            }
+            if name == "from" {
+                line.from = Some(value.parse().expect("an address"));
+                continue;
+            }
             let value: i64 = value.parse().expect("a number");
             match name {
-                "ack" if is_ours => line.ack = Some(shifted(PEER_ISS, value)),
+                "ack" if is_ours => line.ack = Some(shifted(self.peer_iss, value)),
                 "ack" => line.ack = Some(self.ours(value)),
                 "win" => line.window = u16::try_from(value).ok(),
                 "mss" => line.mss = u16::try_from(value).ok(),
                 "ws" => line.scale = u8::try_from(value).ok(),
                 "port" => line.port = u16::try_from(value).ok(),
+                "from_port" => line.from_port = u16::try_from(value).ok(),
+                "fill" => line.fill = u8::try_from(value).ok(),
+                "spoil" => line.spoil = usize::try_from(value).ok(),
                 _ => panic!("unknown field in {}", self.at),
             }
         }
@@ -350,7 +425,7 @@ impl Player {
             echo: self.our_first_ts.unwrap_or(0).wrapping_add(u32::try_from(echo).expect("fits")),
         });
         let tcp = Tcp {
-            source: PEER_PORT,
+            source: line.from_port.unwrap_or(PEER_PORT),
             destination: line.port.unwrap_or(self.our_port),
             seq: line.seq,
             ack: line.ack.unwrap_or(Seq(0)),
@@ -358,29 +433,40 @@ impl Player {
             window: line.window.unwrap_or(65_535),
             options: Options { mss: line.mss, scale: line.scale, timestamps },
         };
-        let start = line.seq.beyond(PEER_ISS + 1);
-        let payload: Vec<u8> = (start..start + length).map(byte).collect();
-        self.input_tcp(&tcp, &payload);
+        let start = line.seq.beyond(self.peer_iss + 1);
+        let payload: Vec<u8> =
+            (start..start + length).map(|offset| line.fill.unwrap_or_else(|| byte(offset))).collect();
+        self.input_tcp(&tcp, &payload, &line);
         self.turn();
     }
 
-    fn input_tcp(&mut self, tcp: &Tcp, payload: &[u8]) {
+    fn input_tcp(&mut self, tcp: &Tcp, payload: &[u8], line: &Line) {
         let mut room = [0; 60];
         let mut out = Writer::new(&mut room);
         tcp.write(&mut out).expect("room");
         let mut segment = out.written().to_vec();
+        if let Some(options) = &line.options {
+            segment.truncate(20);
+            segment.extend(options);
+            segment.resize(segment.len().next_multiple_of(4), 0);
+            segment[12] = u8::try_from(segment.len() * 4).expect("at most 60 bytes");
+        }
         segment.extend(payload);
-        let mut sum = Sum::pseudo(PEER, OURS, 6, u16::try_from(segment.len()).expect("fits into 16 bits"));
+        let from = line.from.unwrap_or(PEER);
+        let mut sum = Sum::pseudo(from, OURS, 6, u16::try_from(segment.len()).expect("fits into 16 bits"));
         sum.bytes(&segment);
         segment[16..18].copy_from_slice(&sum.finish());
-        self.input_ip(Ipv4::TCP, &segment);
+        if let Some(at) = line.spoil {
+            segment[at] ^= 4;
+        }
+        self.input_ip(Ipv4::TCP, from, &segment);
     }
 
-    fn input_ip(&mut self, protocol: u8, payload: &[u8]) {
+    fn input_ip(&mut self, protocol: u8, from: Ipv4Addr, payload: &[u8]) {
         let mut room = [0; 34];
         let mut out = Writer::new(&mut room);
         Ether { destination: OUR_MAC, source: PEER_MAC, kind: Ether::IPV4 }.write(&mut out).expect("room");
-        Ipv4::write(protocol, PEER, OURS, payload.len(), false, &mut out).expect("room");
+        Ipv4::write(protocol, from, OURS, payload.len(), false, &mut out).expect("room");
         let mut frame = out.written().to_vec();
         frame.extend(payload);
         // Short frames are padded.
@@ -402,7 +488,7 @@ impl Player {
         let mut sum = Sum::default();
         sum.bytes(&message);
         message[2..4].copy_from_slice(&sum.finish());
-        self.input_ip(Ipv4::ICMP, &message);
+        self.input_ip(Ipv4::ICMP, PEER, &message);
         self.turn();
     }
 
@@ -470,6 +556,13 @@ struct Line {
     scale: Option<u8>,
     ts: Option<(i64, i64)>,
     port: Option<u16>,
+    from: Option<Ipv4Addr>,
+    from_port: Option<u16>,
+    /// Options as bytes, in place of those above.
+    options: Option<Vec<u8>>,
+    fill: Option<u8>,
+    /// Where in the segment a bit is wrong.
+    spoil: Option<usize>,
 }
 
 fn flags(word: &str) -> Flags {
@@ -478,10 +571,16 @@ fn flags(word: &str) -> Flags {
         'F' => Flags::FIN,
         'R' => Flags::RST,
         'P' => Flags::PSH,
+        'U' => Flags(32),
         '.' => Flags::ACK,
         _ => Flags::default(),
     };
     word.chars().fold(Flags::default(), |flags, letter| flags | flag(letter))
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hexadecimal");
+    digits.as_bytes().chunks(2).map(byte).collect()
 }
 
 fn shifted(seq: Seq, by: i64) -> Seq {

@@ -19,7 +19,7 @@ fn the_window_opens_by_what_is_consumed() {
         # A probe, and then more than fits: answered, not taken.
         < . 4001:4002 ack=1
         > . 1 ack=4001 win=0
-        count out_of_window 1
+        count beyond_window 1
         ! readable
         take 4000
         # Less than the smaller of two segments and half the buffer: not worth telling.
@@ -32,7 +32,7 @@ fn the_window_opens_by_what_is_consumed() {
         # What goes beyond the window is cut off.
         < . 4001:6011 ack=1
         > . 1 ack=6001 win=1000
-        count beyond_window 1
+        count beyond_window 2
         ! readable
         read 2000
         > . 1 ack=6001 win=3000

@@ -223,7 +223,7 @@ impl<M: Memory> Stack<M> {
                 return true;
             }
         }
-        if tcp.flags.has(Flags::FIN) {
+        if tcp.flags.has(Flags::FIN) && tcp.seq + length + 1 == waiting.rcv_nxt {
             self.wait.restart(id, now + self.core.limits.timeouts.time_wait);
         }
         // RFC 9293 section 3.10.7.4: what is not acceptable is acknowledged; a bare ACK is not answered, as

@@ -228,7 +228,7 @@ fn parse_ip(
     if !link.owns(ip.destination) {
         return Err(Reason::NotOurAddress);
     }
-    if !ipv4::is_possible_source(ip.source) || link.owns(ip.source) {
+    if !ipv4::is_possible_source(ip.source) || link.owns(ip.source) || link.is_broadcast(ip.source) {
         return Err(Reason::Martian);
     }
     let start = ether::LENGTH + ip.header;
@@ -259,7 +259,9 @@ fn parse_ip(
             if !sum.is_intact() {
                 return Err(Reason::IcmpMalformed);
             }
-            Ok(Packet::Icmp { ip, message: Icmp::parse(reader)?, from })
+            // Padding of the frame is no part of the message.
+            let message = reader.rest().get(..ip.payload).unwrap_or(reader.rest());
+            Ok(Packet::Icmp { ip, message: Icmp::parse(&mut Reader::new(message))?, from })
         }
         _ => Err(Reason::IpProtocol),
     }

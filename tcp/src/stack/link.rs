@@ -46,6 +46,16 @@ impl Link {
         self.addresses.iter().any(|&(own, _)| own == address)
     }
 
+    /// Whether `address` means all hosts of one of our networks (RFC 1122 section 3.2.1.3): no host is called
+    /// so. Networks of two addresses have none (RFC 3021).
+    pub(crate) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|&(own, prefix)| {
+            let host = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
+            let part = address.to_bits() & host;
+            prefix < 31 && is_in((own, prefix), address) && (part == 0 || part == host)
+        })
+    }
+
     /// Where a datagram to `remote` goes on the link.
     pub(crate) fn next_hop(&self, remote: Ipv4Addr) -> Option<Ipv4Addr> {
         if self.addresses.iter().any(|&local| is_in(local, remote)) { Some(remote) } else { self.gateway }

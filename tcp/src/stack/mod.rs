@@ -201,6 +201,9 @@ impl<M: Memory> Stack<M> {
     pub fn ready(&mut self) -> Option<(ConnId, Ready)> {
         while let Some(slot) = self.ready.pop() {
             let conn = &mut self.conns[slot as usize];
+            if conn.released {
+                continue;
+            }
             let events = std::mem::take(&mut conn.events);
             let mut ready = Ready {
                 accepted: events.has(Events::ACCEPTED).then_some(conn.tag),
@@ -352,6 +355,38 @@ impl<M: Memory> Stack<M> {
         let conn = self.conns.get(id.slot())?;
         let is_live = conn.generation == id.generation && conn.state != State::Free;
         is_live.then(|| self.table.tuple(id.slot))
+    }
+}
+
+/// What a stack holds beyond what [`Stack::new`] allocated: nothing when nobody talks to it.
+#[cfg(test)]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) connections: usize,
+    pub(crate) half_open: usize,
+    pub(crate) time_wait: usize,
+    pub(crate) tuples: usize,
+    pub(crate) timers: usize,
+    pub(crate) neighbours: usize,
+    pub(crate) runs: usize,
+    pub(crate) run_segments: usize,
+    pub(crate) answers: usize,
+}
+
+#[cfg(test)]
+impl<M: Memory> Stack<M> {
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            connections: self.connections(),
+            half_open: self.half_open(),
+            time_wait: self.time_wait(),
+            tuples: self.table.len(),
+            timers: self.wheel.len(),
+            neighbours: self.neighbours.len(),
+            runs: self.core.runs.len(),
+            run_segments: self.core.runs.held(),
+            answers: self.answers.len(),
+        }
     }
 }
 

@@ -273,6 +273,50 @@ fn a_configuration_is_checked() {
     assert_eq!(refused(&|config| config.ports = 0..=9), Some(ConfigError::Ports));
 }
 
+/// A SYN from `source` to a port that somebody listens on.
+fn syn(source: [u8; 4]) -> Vec<u8> {
+    let mut segment = vec![0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0];
+    let mut sum = checksum::Sum::pseudo(source.into(), OURS.into(), 6, 20);
+    sum.bytes(&segment);
+    segment[16..18].copy_from_slice(&sum.finish());
+    ip(6, source, &segment)
+}
+
+#[test]
+fn addresses_that_nobody_has_are_forgotten() {
+    let mut bench = Bench::new();
+    bench.stack.listen(SocketAddr::from((OURS, 80)), 0, 1000).unwrap();
+    bench.frames();
+    // A burst of SYNs from our own network, more than are asked for at once anywhere.
+    for n in 2..=200 {
+        bench.input(&syn([10, 0, 0, n]));
+    }
+    assert_eq!(bench.stack.held().neighbours, 200);
+    assert_eq!(bench.frames().len(), 199, "each is asked for");
+    assert_eq!(bench.memory.in_use(), 199, "and a frame waits for each");
+    for _ in 0..30 {
+        bench.now = bench.now + std::time::Duration::from_secs(1);
+        bench.stack.on_timeout(bench.now);
+        bench.frames();
+    }
+    assert_eq!((bench.stack.held(), bench.memory.in_use()), (Held::default(), 0));
+}
+
+#[test]
+fn padding_is_no_part_of_an_icmp_message() {
+    let mut bench = Bench::new();
+    let remote = SocketAddr::from(([10, 0, 0, 9], 80));
+    bench.stack.connect(IpAddr::V4(OURS.into()), remote, bench.now, &mut |_| true).unwrap();
+    let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    let sum = checksum::of(&message);
+    message[2..4].copy_from_slice(&sum);
+    let mut frame = ip(1, [10, 0, 0, 9], &message);
+    frame.extend([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    frame.extend([0xee; 40]);
+    bench.input(&frame);
+    assert_eq!((bench.count(Reason::IcmpMalformed), bench.count(Reason::IcmpStale)), (1, 0));
+}
+
 #[test]
 fn dead_ids_are_harmless() {
     let mut bench = Bench::new();

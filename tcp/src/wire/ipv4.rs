@@ -194,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn lifetimes_are_for_routers() {
+        // RFC 1122 section 3.2.1.7: a host does not discard a datagram for a TTL under two.
+        for ttl in [0, 1, 255] {
+            let mut packet = packet(&[]);
+            packet[8] = ttl;
+            seal(&mut packet);
+            assert!(parse(&packet).is_ok());
+        }
+    }
+
+    #[test]
     fn sources() {
         for bad in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255, 255, 255, 255]] {
             assert!(!is_possible_source(bad.into()));

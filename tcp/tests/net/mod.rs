@@ -86,7 +86,8 @@ pub(crate) struct App {
     pub(crate) record: usize,
     /// Whether received bytes are given back at once.
     pub(crate) consumes: bool,
-    pub(crate) releases: bool,
+    /// FIN follows when all was sent.
+    pub(crate) finishes: bool,
     pub(crate) fills: usize,
     /// Found no memory, and are to be woken in the next turn.
     pub(crate) starved: Vec<ConnId>,
@@ -115,7 +116,7 @@ impl Seal<Heap> for App {
         let Some(stream) = self.streams.get_mut(&id) else { return Fill::Nothing };
         let n = room.window.min(self.record).min(stream.to_send - stream.sent);
         if n == 0 {
-            return Fill::Finished;
+            return if self.finishes { Fill::Finished } else { Fill::Nothing };
         }
         let bytes: Vec<u8> = (stream.sent..stream.sent + n).map(byte).collect();
         let mut chain = HeapChain::default();
@@ -141,7 +142,7 @@ impl Host {
             to_send: 0,
             record: 16_408,
             consumes: true,
-            releases: true,
+            finishes: true,
             fills: 0,
             starved: Vec::new(),
         };

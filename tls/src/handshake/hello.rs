@@ -38,6 +38,11 @@ impl Hello {
         Self { retry: Some(retry) }
     }
 
+    /// Whether it waits for the one after a HelloRetryRequest.
+    pub(super) const fn is_second(&self) -> bool {
+        self.retry.is_some()
+    }
+
     pub(super) fn change_cipher_spec(mut self) -> Result<Self, Error> {
         let retry = self.retry.as_mut().ok_or(Error::UnexpectedRecord)?;
         retry.change_cipher_specs += 1;
@@ -56,6 +61,10 @@ impl Hello {
         let version = version(cx.config, &hello)?;
         if version == Version::Tls12 {
             check_tls12(&hello)?;
+            // RFC 5246 section 7.3: nothing follows before the server's flight.
+            if !message.last {
+                return Err(Error::EarlyMessage);
+            }
             // RFC 8446 section 4.1.4: a version other than that of the HelloRetryRequest.
             if self.retry.is_some() {
                 return Err(Error::SecondHelloDiffers);
@@ -120,8 +129,10 @@ fn version(config: &ServerConfig, hello: &ClientHello<'_>) -> Result<Version, Er
     let ours = [Version::Tls13, Version::Tls12].into_iter().filter(|&version| config.enables(version));
     let highest = ours.clone().next();
     let chosen = ours.clone().find(|&version| offers(version));
-    // RFC 7507 section 3: inappropriate_fallback when a version higher than the client's is enabled.
-    if hello.suites.contains(FALLBACK_SCSV) && chosen.is_some_and(|chosen| Some(chosen) < highest) {
+    // RFC 7507 section 3: inappropriate_fallback when a version higher than the client's is enabled, which may be below
+    // all of ours.
+    let fallen = if chosen.is_some() { chosen < highest } else { hello.versions.is_none() };
+    if fallen && hello.suites.contains(FALLBACK_SCSV) {
         return Err(Error::InappropriateFallback);
     }
     chosen.ok_or(Error::NoCommonVersion)

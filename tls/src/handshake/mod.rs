@@ -135,6 +135,15 @@ impl<C: levee_buf::Chain> State<C> {
         )
     }
 
+    /// Whether TLS 1.3 was chosen.
+    pub(crate) const fn is_tls13(&self) -> bool {
+        match self {
+            Self::Hello(state) => state.is_second(),
+            Self::Exchange13(_) | Self::Sign13(_) | Self::Finished13(_) => true,
+            _ => false,
+        }
+    }
+
     /// The longest message that is taken.
     pub(crate) const fn limit(&self) -> usize {
         if matches!(self, Self::Hello(_)) { MAX_CLIENT_HELLO } else { MAX_OTHER }

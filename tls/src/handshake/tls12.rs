@@ -158,6 +158,10 @@ impl ClientKey {
         let mut input = Reader::new(message.body());
         let share = input.vec8()?.rest();
         end(&input)?;
+        // RFC 8422 section 5.7: opaque point <1..2^8-1>.
+        if share.is_empty() {
+            return Err(Error::Malformed);
+        }
         let peer = Share::new(common.terms.group, share).ok_or(Error::BadKeyShare)?;
         common.transcript.add(message.bytes);
         cx.submit(Job::Agree { private, peer });
@@ -227,6 +231,10 @@ impl Finished {
         message.expect_last()?;
         let prf = master.prf();
         let expected = prf.client_finished(&transcript.digest());
+        // RFC 5246 section 7.2.2: decode_error is for a message of an incorrect length.
+        if message.body().len() != expected.len() {
+            return Err(Error::Malformed);
+        }
         if !bool::from(subtle::ConstantTimeEq::ct_eq(&expected[..], message.body())) {
             return Err(Error::BadFinished);
         }

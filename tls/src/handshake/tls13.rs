@@ -280,6 +280,10 @@ impl Finished {
         cx: &mut Context<'_, '_, M>,
     ) -> Result<State<M::Chain>, Error> {
         message.expect_last()?;
+        // RFC 8446 section 6: decode_error is for what cannot be parsed, as by its length.
+        if message.body().len() != self.expected.len() {
+            return Err(Error::Malformed);
+        }
         if !self.expected.matches(message.body()) {
             return Err(Error::BadFinished);
         }

@@ -48,6 +48,10 @@ impl<'a> ClientHello<'a> {
         }
         let suites = Codes::new(input.vec16()?.rest())?;
         let compression = input.vec8()?.rest();
+        // RFC 8446 section 4.1.2: opaque legacy_compression_methods<1..2^8-1>.
+        if compression.is_empty() {
+            return Err(Error::Malformed);
+        }
         // RFC 5246 section 7.4.1.2: the extensions are there if bytes follow the compression methods.
         let extensions = if input.is_empty() { &[][..] } else { input.vec16()?.rest() };
         end(&input)?;

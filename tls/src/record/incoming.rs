@@ -237,6 +237,10 @@ impl<M: Memory> Incoming<M> {
         if self.skip > 0 && kind == ContentType::ApplicationData {
             return self.skip(record.len(), out);
         }
+        // RFC 8446 section 4.1.2: the second ClientHello ends the early data, which may not lie inside it.
+        if kind == ContentType::Handshake {
+            self.skip = 0;
+        }
         record.trim_front(HEADER);
         self.content(record, kind).map(Some)
     }

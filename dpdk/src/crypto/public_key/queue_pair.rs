@@ -131,6 +131,18 @@ impl QueuePair {
         self.done.pop_front()
     }
 
+    /// Forgets all operations that were not returned. False: the device does not finish what it has, and the
+    /// queue pair is of no use any more.
+    pub fn reset(&mut self) -> bool {
+        let deadline = Instant::now() + DRAIN;
+        while self.bursts.waiting() > 0 && Instant::now() <= deadline {
+            self.flush();
+            while self.completed().is_some() {}
+        }
+        self.done.clear();
+        self.bursts.waiting() == 0
+    }
+
     /// Keys, for known answers.
     pub(super) fn keys(&mut self) -> Option<&mut Keys> {
         self.keys.as_mut()
@@ -214,15 +226,9 @@ impl QueuePair {
 
 impl Drop for QueuePair {
     fn drop(&mut self) {
-        let deadline = Instant::now() + DRAIN;
-        while self.bursts.waiting() > 0 {
-            self.flush();
-            while self.completed().is_some() {}
-            if Instant::now() > deadline {
-                // The device may still read them.
-                std::mem::forget(self.keys.take());
-                return;
-            }
+        if !self.reset() {
+            // The device may still read them.
+            std::mem::forget(self.keys.take());
         }
     }
 }
@@ -230,7 +236,7 @@ impl Drop for QueuePair {
 /// How long a device may take for a known answer.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// How long a device may take for what is in flight when its queue pair is dropped.
+/// How long a device may take for what is in flight when its queue pair is dropped or reset.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// What lies behind an operation of ours.

@@ -216,3 +216,11 @@ fn a_file_is_loaded_with_paths_beside_it() -> Result<(), Box<dyn std::error::Err
     );
     Ok(())
 }
+
+#[test]
+fn root_becomes_somebody() {
+    let user = |text: &str| good_with(text, "").process.user.map(|user| (user.name, user.uid));
+    assert_eq!(user(""), Some(("levee".to_owned(), 998)));
+    assert_eq!(user("process: user = \"nobody\""), Some(("nobody".to_owned(), 65534)));
+    assert_eq!(user("process: user = \"root\""), None);
+}
