@@ -227,6 +227,7 @@ impl World {
 
     /// When all is over, the proxy serves as it did in the beginning.
     fn probe(&mut self) {
+        self.events.clear();
         // Servers have ended connections of which the proxy has not heard yet.
         self.run(PAUSE_NS, |_| false);
         for _ in 0..PROBES {
