@@ -68,10 +68,19 @@ fn dpdk_and_unsafe_code_stay_in_their_rooms() {
     }
 }
 
-/// The client of `levee_tls::load` keeps no secret: it is for load and tests alone.
+/// The client of `levee_tls::load` keeps no secret: it is for load and tests alone. Simulated clients have it, which
+/// are no part of what is shipped.
 #[test]
 fn the_proxy_never_is_a_load_client() {
+    let read =
+        |name: &str| fs::read_to_string(top().join("proxy").join(name)).expect("the source can be read");
+    let gate = "#[cfg(any(test, feature = \"simulation\"))]\npub mod simulation;";
+    assert!(read("src/lib.rs").contains(gate), "the simulation is not shipped");
+    assert!(!read("Cargo.toml").contains("default = "), "no feature is on by itself");
     for (path, text) in sources(&["proxy"]) {
+        if path.components().any(|part| part.as_os_str() == "simulation") {
+            continue;
+        }
         for (line, code) in code(&text) {
             assert!(!code.contains("levee_tls::load"), "{}:{line} uses the load client", path.display());
         }

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod handshake;
 pub mod http_head;
 mod link;
+pub mod proxy;
 pub mod segments;
 pub mod tls_records;
 
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("frame", frame::run),
     ("handshake", handshake::run),
     ("http_head", http_head::run),
+    ("proxy", proxy::run),
     ("segments", segments::run),
     ("tls_records", tls_records::run),
 ];

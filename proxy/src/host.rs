@@ -65,6 +65,7 @@ impl<M: Memory> Host<M> {
             sessions.run_deadlines(stack);
         }
         sessions.run_cache(stack);
+        sessions.make_room(stack);
         sessions.run_touched(stack);
         watch.lap(Stage::Sessions);
         if may_send {

@@ -3,7 +3,7 @@
 mod confine;
 mod eal;
 mod ports;
-mod seed;
+pub(crate) mod seed;
 
 use std::fs::File;
 use std::io::{IsTerminal, Read};

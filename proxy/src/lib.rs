@@ -15,6 +15,7 @@
 //! | `metrics`, `report`, `log` | what is counted, and said to people |
 //! | `cycles` | where a worker's cycles go |
 //! | `slab`, `deadlines` | tables of fixed size |
+//! | `simulation` | for tests and fuzzing alone: the whole proxy in a world made of a seed |
 #![forbid(unsafe_code)]
 
 pub mod config;
@@ -34,6 +35,8 @@ mod recipe;
 mod report;
 mod route;
 mod session;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod slab;
 mod steer;
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Recipe {
 }
 
 /// A TCP stack with the listeners of the configuration open.
-fn stack<M: Memory>(
+pub(crate) fn stack<M: Memory>(
     config: &Config,
     interfaces: Vec<InterfaceConfig>,
     secret: [u8; 32],
@@ -144,7 +144,12 @@ fn crypto<M: Memory>(
     }
 }
 
-fn cache<M: Memory>(config: &Config, secret: [u8; 32], memory: M) -> Option<levee_cache::Store<M>> {
+/// The cache, if a route has it.
+pub(crate) fn cache<M: Memory>(
+    config: &Config,
+    secret: [u8; 32],
+    memory: M,
+) -> Option<levee_cache::Store<M>> {
     let cache = config.cache?;
     let limits = levee_cache::Limits {
         bytes: usize::try_from(cache.bytes).unwrap_or(usize::MAX),

@@ -43,6 +43,8 @@ reasons! {
     Aborted = "aborted",
     /// SYN-ACK went unanswered.
     HandshakeTimedOut = "handshake_timed_out",
+    /// The peer sent RST instead of the handshake's last ACK.
+    HalfOpenReset = "half_open_reset",
     /// The handshake's last ACK met no free connection.
     NoConnection = "no_connection",
     /// A frame shorter than its headers or lengths say.

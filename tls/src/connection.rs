@@ -181,6 +181,12 @@ impl<M: Memory> Connection<M> {
         self.incoming.buffered() + self.plain.len() + self.messages.len()
     }
 
+    /// Segments that the bytes of [`Connection::buffered`] lie in: those that came in very many are copied together.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.incoming.segments() + self.plain.segments() + self.messages.segments()
+    }
+
     /// Wire bytes to send: flights, alerts and KeyUpdates first, then records of `plain`, together about
     /// `room` bytes. A record is cut to the room, but not below half a KiB while there is as much to
     /// send. What `plain` still holds was not taken.

@@ -85,7 +85,7 @@ impl Seed {
 }
 
 /// What each listener offers.
-pub(super) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerConfig>>>> {
+pub(crate) fn offers(config: &Config) -> miette::Result<Vec<Option<Arc<ServerConfig>>>> {
     let offer = |service: &Service| {
         let Service::Https { certificates, alpn } = service else { return Ok(None) };
         let entries = certificates.iter().map(|&index| {

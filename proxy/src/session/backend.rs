@@ -3,11 +3,12 @@
 use levee_buf::{Chain, Memory, Pieces};
 use levee_http::h1::{HeadScanner, encode};
 use levee_http::{Length, RequestHead, Version};
-use levee_tcp::{Ready, Stack};
+use levee_tcp::{ConnId, ConnectError, Ready, Stack};
 
 use super::client::Phase;
 use super::exchange::{Exchange, Stage};
 use super::{Owner, Sessions};
+use crate::config::Server;
 use crate::metrics::Counter;
 use crate::slab::Key;
 use crate::upstream::Upstream;
@@ -95,8 +96,15 @@ impl<M: Memory> Sessions<M> {
     fn connect(&mut self, key: Key, id: ServerId, stack: &mut Stack<M>) -> Option<Key> {
         let backend = self.config.backends.get(usize::from(id.backend))?;
         let server = backend.servers.get(usize::from(id.server))?;
-        let mut owns = |local| self.steering.owns(server.port, local, server.address);
-        let opened = stack.connect(server.source, server.address, self.now.instant, &mut owns);
+        let server = *server;
+        let mut opened = self.open(&server, stack);
+        if opened == Err(ConnectError::Full)
+            && let Some(idle) = self.pools.any_idle()
+        {
+            // A request goes before a connection that waits for one.
+            self.drop_upstream(idle, stack);
+            opened = self.open(&server, stack);
+        }
         let inserted = opened.ok().and_then(|conn| {
             self.upstreams
                 .insert(Upstream::new(conn, id, key))
@@ -112,6 +120,20 @@ impl<M: Memory> Sessions<M> {
         self.set_owner(conn, Owner::Upstream(upstream));
         self.counters.count(Counter::UpstreamConnects);
         Some(upstream)
+    }
+
+    fn open(&self, server: &Server, stack: &mut Stack<M>) -> Result<ConnId, ConnectError> {
+        let mut owns = |local| self.steering.owns(server.port, local, server.address);
+        stack.connect(server.source, server.address, self.now.instant, &mut owns)
+    }
+
+    /// Ends an idle connection to a server where TCP has no room for another client.
+    pub(crate) fn make_room(&mut self, stack: &mut Stack<M>) {
+        if stack.is_full()
+            && let Some(idle) = self.pools.any_idle()
+        {
+            self.drop_upstream(idle, stack);
+        }
     }
 
     /// Ties a connection out of the pool to the client.

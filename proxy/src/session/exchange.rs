@@ -136,11 +136,15 @@ impl<M: Memory> Sessions<M> {
         }
     }
 
-    /// Passes what arrived of the request's body on to the backend; false when that ended the exchange.
+    /// Passes what arrived of the request's body on to the backend; false when that ended the exchange. It stays
+    /// here until there is a connection, so that another server can be tried if this one has none.
     fn advance_request_body(&mut self, key: Key, stack: &mut Stack<M>) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
         let Phase::Exchange(exchange) = &mut client.phase else { return false };
         let mut upstream = exchange.upstream().and_then(|upstream| self.upstreams.get_mut(upstream));
+        if upstream.as_ref().is_some_and(|upstream| !upstream.connected) {
+            return true;
+        }
         while !exchange.body_done && !matches!(exchange.stage, Stage::Parked | Stage::Answered) {
             match exchange.body.read(&self.memory, &mut client.inbound) {
                 Ok(BodyRead::Data(data)) => {

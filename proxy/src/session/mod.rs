@@ -19,9 +19,12 @@
 //! | `seal` | what TCP asks for at transmit time |
 //! | `thin` | bytes in far too many segments |
 //! | `crypto` | the engines, lent for a call |
+//! | `check` | for simulations: what holds between turns |
 
 mod backend;
 mod cached;
+#[cfg(any(test, feature = "simulation"))]
+mod check;
 mod client;
 mod crypto;
 mod exchange;

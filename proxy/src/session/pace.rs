@@ -50,14 +50,21 @@ impl<M: Memory> Sessions<M> {
         let tied = client.upstream();
         // Others wait for a fetch into the cache: it may run ahead of its own client.
         let ahead = if client.is_filling() { self.config.limits.receive_buffer_bytes } else { 0 };
-        let mut held = client.inbound.len() + client.tls.as_ref().map_or(0, levee_tls::Connection::buffered);
+        let mut is_connecting = false;
+        let in_tls = |tls: &levee_tls::Connection<M>| (tls.buffered(), tls.segments());
+        let (buffered, mut segments) = client.tls.as_ref().map_or((0, 0), in_tls);
+        let mut held = client.inbound.len() + buffered;
+        segments += client.inbound.segments();
         if let Some((key, upstream)) = tied.and_then(|key| Some((key, self.upstreams.get_mut(key)?))) {
             held += upstream.outbound.len();
+            segments += upstream.outbound.segments();
+            is_connecting = !upstream.connected;
             give_back(
                 stack,
                 upstream.conn,
                 &mut upstream.received,
                 upstream.inbound.len() + client.outbound.len().saturating_sub(ahead),
+                upstream.inbound.segments() + client.outbound.segments(),
             );
             if upstream.connected && (!upstream.outbound.is_empty() || upstream.finishing) {
                 stack.wake(upstream.conn);
@@ -90,12 +97,14 @@ impl<M: Memory> Sessions<M> {
                 (true, false) => self.upstream_deadlines.clear(key.index()),
             }
         }
-        give_back(stack, client.conn, &mut client.received, held);
+        give_back(stack, client.conn, &mut client.received, held, segments);
         if client.has_output() || matches!(client.phase, Phase::Closing) {
             stack.wake(client.conn);
         }
         let progress = std::mem::take(&mut client.progress);
         match client.wait() {
+            // It is the backend that is waited for, whatever the client has to say.
+            Some(Wait::RequestBody) if is_connecting => self.client_deadlines.clear(key.index()),
             Some(wait) if progress && wait.restarts() => {
                 self.client_deadlines.start(key.index(), wait as usize, now_ns);
             }
@@ -158,11 +167,21 @@ pub(super) const FETCH_BY_ANOTHER: std::time::Duration = std::time::Duration::fr
 const REQUEST_TIMEOUT: u16 = 408;
 const DEADLINES_A_TURN: usize = 256;
 
-/// Of the bytes `received` on `conn`, `held` are still here: the room of the others is the peer's again.
-fn give_back<M: Memory>(stack: &mut Stack<M>, conn: ConnId, received: &mut usize, held: usize) {
+/// Of the bytes `received` on `conn`, `held` are still here, in `segments` segments: the room of the others is the
+/// peer's again.
+fn give_back<M: Memory>(
+    stack: &mut Stack<M>,
+    conn: ConnId,
+    received: &mut usize,
+    held: usize,
+    segments: usize,
+) {
     let gone = received.saturating_sub(held);
     if gone > 0 {
         *received -= gone;
         stack.consumed(conn, gone);
+    }
+    if *received > 0 {
+        stack.repacked(conn, segments);
     }
 }

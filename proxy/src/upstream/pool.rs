@@ -59,14 +59,14 @@ impl Pools {
 
     /// A server of `backend`, other than `tried` if there is another.
     ///
-    /// A server that failed too often is left out until its time is over; when all are, they are all
-    /// tried again, since a proxy that refuses everything helps nobody.
+    /// A server that failed too often is left out until its time is over; when all are that could be tried, they
+    /// are all tried again, since a proxy that refuses everything helps nobody.
     pub(crate) fn choose(&mut self, backend: u16, tried: Option<ServerId>, now_ns: u64) -> Choice {
         let pool = &mut self.pools[usize::from(backend)];
         let tried = tried.map(|id| usize::from(id.server));
         let Some(server) = pool
             .pick(|index, state| Some(index) != tried && state.out_until_ns <= now_ns)
-            .or_else(|| pool.pick(|_, state| state.out_until_ns <= now_ns))
+            .or_else(|| pool.pick(|index, _| Some(index) != tried))
             .or_else(|| pool.pick(|_, _| true))
         else {
             return Choice::Full;
@@ -122,6 +122,11 @@ impl Pools {
         }
     }
 
+    /// The idle connection that was used longest ago, of some server.
+    pub(crate) fn any_idle(&self) -> Option<Key> {
+        self.pools.iter().flat_map(|pool| &pool.servers).find_map(|server| server.idle.first()).copied()
+    }
+
     /// The server could not be reached, answered nothing in time, or answered nonsense.
     pub(crate) fn failed(&mut self, id: ServerId, now_ns: u64) {
         let pool = &mut self.pools[usize::from(id.backend)];
@@ -139,8 +144,8 @@ impl Pools {
     }
 
     /// Connections kept idle, to all backends.
-    #[cfg(test)]
-    fn idle(&self) -> usize {
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn idle(&self) -> usize {
         self.pools.iter().map(|pool| pool.idle).sum()
     }
 

@@ -120,7 +120,21 @@ impl<M: Memory> Conn<M> {
         if self.held_bytes == 0 {
             self.held_segments = 0;
         }
-        // RFC 9293 section 3.8.6.2.2: the window moves by the smaller of two segments and half the buffer.
+        self.offer_window(limits);
+    }
+
+    /// What the upper layer took and is not done with lies in so few segments now.
+    pub(crate) fn repack(&mut self, segments: usize, limits: &Limits) {
+        let all = segments.saturating_add(self.received.segments());
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
+        if all < self.held_segments {
+            self.held_segments = all;
+            self.offer_window(limits);
+        }
+    }
+
+    /// RFC 9293 section 3.8.6.2.2: the window moves by the smaller of two segments and half the buffer.
+    fn offer_window(&mut self, limits: &Limits) {
         let gain = self.open_edge(limits).beyond(self.rcv_adv);
         if self.state.may_receive() && gain >= self.window_step(limits) {
             self.ack_due = true;

@@ -11,7 +11,8 @@
 //! | `> nothing` | nothing (more) left |
 //! | `! EVENTS` | what `ready` says: `accepted connected readable fin acked closed=reason`, or `nothing` |
 //! | `+N` | N milliseconds pass |
-//! | `connect`, `write N`, `finish`, `end N` (both), `read N`, `take N`, `consume N`, `release`, `abort` | our upper layer |
+//! | `connect`, `write N`, `finish`, `end N` (both), `read N`, `take N` | our upper layer |
+//! | `consume N`, `repack N`, `release`, `abort` | our upper layer |
 //! | `icmp TYPE CODE SEQ [MTU]` | an ICMP error about our segment at SEQ comes |
 //! | `count REASON N` | a counter's value |
 //! | `slots N`, `waiting N`, `half_open N` | connections, and those in TIME-WAIT and of listeners |
@@ -259,6 +260,10 @@ impl Player {
             "take" => assert_eq!(Some(self.take()), number(0), "{}", self.at),
             "consume" => {
                 self.stack.consumed(self.id(), number(0).expect("how much"));
+                self.turn();
+            }
+            "repack" => {
+                self.stack.repacked(self.id(), number(0).expect("into how many segments"));
                 self.turn();
             }
             "release" => {

@@ -279,3 +279,39 @@ fn an_old_segment_does_not_set_the_window() {
         > R. 2
     ");
 }
+
+#[test]
+fn very_many_segments_are_refused_until_they_are_copied_together() {
+    let mut script = "
+        < S 0 mss=1000
+        > S. 0 ack=1
+        < . 1 ack=1
+        ! accepted
+    "
+    .to_owned();
+    for at in 1..65 {
+        script += &format!("< . {at}:{} ack=1\n+40\n> . 1 ack={}\n", at + 1, at + 1);
+    }
+    script += "
+        < . 65:66 ack=1
+        > . 1 ack=65
+        count too_many_segments 1
+        ! readable
+        take 64
+        # As many as before.
+        repack 64
+        < . 65:66 ack=1
+        > . 1 ack=65
+        count too_many_segments 2
+        repack 1
+        > nothing
+        < . 65:66 ack=1
+        +40
+        > . 1 ack=66
+        ! readable
+        read 1
+        abort
+        > R. 1
+    ";
+    run_with(&script, |config| config.recv_buffer = 4000);
+}

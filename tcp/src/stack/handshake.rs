@@ -87,7 +87,7 @@ impl<M: Memory> Stack<M> {
                 return Err(Reason::StrayReset);
             }
             self.forget_half_open(id);
-            return Err(Reason::Reset);
+            return Err(Reason::HalfOpenReset);
         }
         if tcp.flags.has(Flags::SYN) {
             // Repeated, or a challenge: whoever did not send our SYN's cause answers with RST.

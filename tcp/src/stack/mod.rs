@@ -250,6 +250,14 @@ impl<M: Memory> Stack<M> {
         self.schedule(id.slot);
     }
 
+    /// What the upper layer took and is not done with lies in at most `segments` segments now: it has copied bytes
+    /// together that came in very many. Those count against what a connection may pin.
+    pub fn repacked(&mut self, id: ConnId, segments: usize) {
+        let Some(conn) = live(&mut self.conns, id) else { return };
+        conn.repack(segments, &self.core.limits);
+        self.schedule(id.slot);
+    }
+
     /// [`Seal::fill`](crate::Seal::fill) has, or may have, bytes of `id`: it is asked in the next `emit`.
     pub fn wake(&mut self, id: ConnId) {
         if let Some(conn) = self.conn(id) {
@@ -319,6 +327,12 @@ impl<M: Memory> Stack<M> {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.conns.len() - self.free.len()
+    }
+
+    /// Whether no further connection has a slot: [`Stack::connect`] fails, and who connects is refused.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.free.is_empty()
     }
 
     /// Half-open connections of listeners.

@@ -17,6 +17,11 @@ impl<C: Default> Default for Assembly<C> {
 }
 
 impl<C: Chain> Assembly<C> {
+    /// Segments that they lie in.
+    pub(crate) fn segments(&self) -> usize {
+        self.0.segments()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -92,6 +92,11 @@ impl<M: Memory> Incoming<M> {
         self.wire.len()
     }
 
+    /// Segments that those bytes lie in.
+    pub(crate) fn segments(&self) -> usize {
+        self.wire.segments()
+    }
+
     /// Whether the AEAD engine has, or should have, a record.
     pub(crate) const fn is_parked(&self) -> bool {
         !matches!(self.opening, Opening::Idle)

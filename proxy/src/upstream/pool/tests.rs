@@ -92,3 +92,18 @@ fn a_retry_prefers_another_server() {
     let only = connect(&mut alone, 0);
     assert_eq!(alone.choose(0, Some(only), 0), Choice::Connect(only));
 }
+
+#[test]
+fn a_second_try_goes_elsewhere_though_the_others_are_left_out() {
+    let mut pools = Pools::new(&[backend(2, Balance::RoundRobin)]);
+    let (first, second) = (connect(&mut pools, 0), connect(&mut pools, 0));
+    for _ in 0..2 {
+        pools.failed(second, 0);
+    }
+    // The first is in service, and has just been tried.
+    assert_eq!(pools.choose(0, Some(first), 0), Choice::Connect(second));
+    // With no other there is no choice.
+    let mut alone = Pools::new(&[backend(1, Balance::RoundRobin)]);
+    let only = connect(&mut alone, 0);
+    assert_eq!(alone.choose(0, Some(only), 0), Choice::Connect(only));
+}
