@@ -39,6 +39,8 @@ pub(super) struct Conn {
     is_last: bool,
     /// Our end follows what is to be said.
     finishing: bool,
+    /// It came before all was said.
+    is_cut: bool,
     finished: bool,
     closed: bool,
     failed: bool,
@@ -87,6 +89,7 @@ impl Conn {
             received: 0,
             is_last: false,
             finishing: false,
+            is_cut: false,
             finished: false,
             closed: false,
             failed: false,
@@ -179,9 +182,12 @@ impl Conn {
             return None;
         }
         let Some(&ask) = self.asked.front() else { panic!("an answer to nothing: {head:?}") };
-        let content = ledger.answered(ask, &head).unwrap_or_else(|error| {
-            panic!("request {ask}: {error}: {head:?}, to {:?}", ledger.asks[ask]);
-        });
+        // RFC 9112 section 8: a request that is incomplete may be answered with an error.
+        let content = match ledger.answered(ask, &head) {
+            Ok(content) => content,
+            Err(_) if self.is_cut && status == 400 => None,
+            Err(error) => panic!("request {ask}: {error}: {head:?}, to {:?}", ledger.asks[ask]),
+        };
         let reading = head.response_content(ledger.asks[ask].method).expect("framing that can be read");
         Some(Coming { ask, head, reading, content })
     }
@@ -237,6 +243,7 @@ impl Conn {
             _ => is_said && self.asked.is_empty() && !plan.manner.is_deaf() && plan.manner != Manner::Stays,
         };
         if self.finishing {
+            self.is_cut = !is_said;
             self.out.clear();
         }
     }
