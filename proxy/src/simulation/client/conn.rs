@@ -166,6 +166,10 @@ impl Conn {
             match whole {
                 Ok(true) => {}
                 Ok(false) => return,
+                Err(_) if ledger.is_forgotten(*ask) => {
+                    self.failed = true;
+                    return;
+                }
                 Err(error) => panic!("the answer to request {ask}: {error}"),
             }
             if let Some(coming) = self.answer.take() {
