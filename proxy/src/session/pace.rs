@@ -51,20 +51,16 @@ impl<M: Memory> Sessions<M> {
         // Others wait for a fetch into the cache: it may run ahead of its own client.
         let ahead = if client.is_filling() { self.config.limits.receive_buffer_bytes } else { 0 };
         let mut is_connecting = false;
-        let in_tls = |tls: &levee_tls::Connection<M>| (tls.buffered(), tls.segments());
-        let (buffered, mut segments) = client.tls.as_ref().map_or((0, 0), in_tls);
-        let mut held = client.inbound.len() + buffered;
-        segments += client.inbound.segments();
+        let mut held = client.inbound.len() + client.tls.as_ref().map_or(0, levee_tls::Connection::buffered);
         if let Some((key, upstream)) = tied.and_then(|key| Some((key, self.upstreams.get_mut(key)?))) {
             held += upstream.outbound.len();
-            segments += upstream.outbound.segments();
             is_connecting = !upstream.connected;
             give_back(
                 stack,
                 upstream.conn,
                 &mut upstream.received,
                 upstream.inbound.len() + client.outbound.len().saturating_sub(ahead),
-                upstream.inbound.segments() + client.outbound.segments(),
+                || upstream.inbound.segments() + client.outbound.segments(),
             );
             if upstream.connected && (!upstream.outbound.is_empty() || upstream.finishing) {
                 stack.wake(upstream.conn);
@@ -97,7 +93,12 @@ impl<M: Memory> Sessions<M> {
                 (true, false) => self.upstream_deadlines.clear(key.index()),
             }
         }
-        give_back(stack, client.conn, &mut client.received, held, segments);
+        let on_its_way = tied.and_then(|key| self.upstreams.get(key)).map(|upstream| &upstream.outbound);
+        give_back(stack, client.conn, &mut client.received, held, || {
+            client.inbound.segments()
+                + client.tls.as_ref().map_or(0, levee_tls::Connection::segments)
+                + on_its_way.map_or(0, Pieces::segments)
+        });
         if client.has_output() || matches!(client.phase, Phase::Closing) {
             stack.wake(client.conn);
         }
@@ -174,7 +175,7 @@ fn give_back<M: Memory>(
     conn: ConnId,
     received: &mut usize,
     held: usize,
-    segments: usize,
+    segments: impl FnOnce() -> usize,
 ) {
     let gone = received.saturating_sub(held);
     if gone > 0 {

@@ -123,9 +123,13 @@ impl<M: Memory> Conn<M> {
         self.offer_window(limits);
     }
 
-    /// What the upper layer took and is not done with lies in so few segments now.
-    pub(crate) fn repack(&mut self, segments: usize, limits: &Limits) {
-        let all = segments.saturating_add(self.received.segments());
+    /// What the upper layer took and is not done with lies in so few segments now. They are counted where the bound on
+    /// them is near, and not for each segment of a long transfer.
+    pub(crate) fn repack(&mut self, segments: impl FnOnce() -> usize, limits: &Limits) {
+        if self.held_segments <= limits.segments / 2 {
+            return;
+        }
+        let all = segments().saturating_add(self.received.segments());
         let all = u32::try_from(all).unwrap_or(u32::MAX);
         if all < self.held_segments {
             self.held_segments = all;

@@ -263,7 +263,7 @@ impl Player {
                 self.turn();
             }
             "repack" => {
-                self.stack.repacked(self.id(), number(0).expect("into how many segments"));
+                self.stack.repacked(self.id(), || number(0).expect("into how many segments"));
                 self.turn();
             }
             "release" => {

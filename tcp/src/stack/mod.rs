@@ -252,7 +252,7 @@ impl<M: Memory> Stack<M> {
 
     /// What the upper layer took and is not done with lies in at most `segments` segments now: it has copied bytes
     /// together that came in very many. Those count against what a connection may pin.
-    pub fn repacked(&mut self, id: ConnId, segments: usize) {
+    pub fn repacked(&mut self, id: ConnId, segments: impl FnOnce() -> usize) {
         let Some(conn) = live(&mut self.conns, id) else { return };
         conn.repack(segments, &self.core.limits);
         self.schedule(id.slot);
