@@ -13,7 +13,8 @@ pub struct Config {
     pub connections: usize,
     /// Half-open connections of listeners; beyond them SYN cookies answer.
     pub syn_entries: usize,
-    /// Connections in TIME-WAIT; beyond them the oldest is forgotten.
+    /// Connections in TIME-WAIT, and SYN cookies that made a connection and are still believed; beyond them the
+    /// oldest is forgotten.
     pub time_wait_entries: usize,
     /// Neighbours (ARP) remembered.
     pub neighbours: usize,

@@ -1,9 +1,10 @@
 //! Listeners and half-open connections: `Listeners`, `HalfOpen`.
 //!
 //! A SYN costs one entry of fixed size, without packet memory. When the entries or a listener's backlog
-//! are used up, the SYN is answered with a [cookie] and nothing is remembered.
+//! are used up, the SYN is answered with a [cookie] and nothing is remembered, but that it was [spent] once.
 
 pub(crate) mod cookie;
+pub(crate) mod spent;
 
 use std::net::Ipv4Addr;
 

@@ -109,6 +109,10 @@ reasons! {
     NoAck = "no_ack",
     /// An ACK of a wrong SYN, or a wrong or old SYN cookie.
     BadHandshakeAck = "bad_handshake_ack",
+    /// An ACK of a SYN cookie that has made a connection already.
+    CookieSpent = "cookie_spent",
+    /// Too many SYN cookies made connections: the oldest of them could make another.
+    CookieEvicted = "cookie_evicted",
     /// A segment for a half-open entry that fits nothing.
     HalfOpenStray = "half_open_stray",
     /// A segment for a connection in TIME-WAIT.

@@ -389,7 +389,8 @@ pub struct Limits {
     pub half_open: usize,
     /// TLS handshakes of a worker under way; connections beyond are reset. At most `Workers::connections`.
     pub handshakes: usize,
-    /// Connections of a worker in TIME-WAIT; beyond that the oldest is forgotten.
+    /// Connections of a worker in TIME-WAIT, and used SYN cookies that are still believed; beyond that the oldest
+    /// is forgotten.
     pub time_wait: usize,
 }
 

@@ -136,8 +136,6 @@ pub(crate) struct Ledger {
     pub(crate) resources: Vec<Resource>,
     /// Further tries that the proxy may make.
     retries: u32,
-    /// The proxy answers with SYN cookies.
-    has_cookies: bool,
 }
 
 /// The field by which a request is known.
@@ -150,7 +148,7 @@ pub(crate) const HTTPS: u16 = 8443;
 pub(crate) const HIDDEN: &str = "/hidden";
 
 impl Ledger {
-    pub(crate) fn new(dice: &mut Dice, retries: u32, has_cookies: bool) -> Self {
+    pub(crate) fn new(dice: &mut Dice, retries: u32) -> Self {
         let resource = |_| Resource {
             version: 1,
             least_version: [1; 2],
@@ -159,7 +157,7 @@ impl Ledger {
             length: dice.any_size(50_000),
             given_ns: BTreeMap::new(),
         };
-        Self { now_ns: 0, asks: Vec::new(), resources: (0..3).map(resource).collect(), retries, has_cookies }
+        Self { now_ns: 0, asks: Vec::new(), resources: (0..3).map(resource).collect(), retries }
     }
 
     pub(crate) fn add(&mut self, ask: Ask) -> AskId {
@@ -202,19 +200,8 @@ impl Ledger {
         ask.seen += 1;
         let repeatable = !matches!(ask.method, "POST" | "PATCH");
         let tries = if repeatable { 1 + self.retries } else { 1 };
-        let is_known = ask.seen <= ask.sent * tries || self.is_forgotten(id);
-        assert!(is_known, "request {id} came too often: {:?}", self.asks[id]);
+        assert!(ask.seen <= ask.sent * tries, "request {id} came too often: {ask:?}");
         id
-    }
-
-    /// Whether the connection of request `id` may have been made more than once.
-    ///
-    /// RFC 4987 section 3.6: who answers by cookies forgets whom it has answered. Where a connection was reset and
-    /// the client has not heard of that, what it sends again begins another one, with the same numbers: it is answered
-    /// again, and the client may get the end of another answer behind the beginning of the first. TLS alone tells them
-    /// apart.
-    pub(crate) fn is_forgotten(&self, id: AskId) -> bool {
-        self.has_cookies && !self.asks[id].is_secure
     }
 
     /// What is uploaded with a request.

@@ -120,11 +120,6 @@ impl Setting {
         }
     }
 
-    /// Whether more SYNs may come than are remembered; a listener remembers as many as there are connections.
-    pub(crate) fn has_cookies(&self) -> bool {
-        self.half_open.min(self.connections) < 256
-    }
-
     /// What the proxy is told.
     pub(crate) fn config(&self, dice: &mut Dice) -> Config {
         let secure = Service::Https { certificates: vec![0, 1], alpn: vec![b"http/1.1".to_vec()] };

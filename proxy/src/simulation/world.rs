@@ -62,7 +62,7 @@ const PROBES: usize = 2;
 impl World {
     /// A world of `setting`.
     pub(crate) fn new(setting: Setting, dice: &mut Dice) -> Self {
-        let mut ledger = Ledger::new(dice, setting.retries, setting.has_cookies());
+        let mut ledger = Ledger::new(dice, setting.retries);
         let mut clients = Clients::new(CLIENT, setting.mtu, dice.noise());
         for _ in 0..setting.people {
             clients.add(Plan::any(dice, &DOORS, &mut ledger, setting.faults));

@@ -12,24 +12,36 @@ use crate::time::Instant;
 const MSS: [u16; 8] = [64, 536, 1200, 1360, 1440, 1452, 1460, 8960];
 /// Seconds of one unit of time.
 const UNIT_SECS: u64 = 64;
+/// A cookie is believed in its own unit of time and in so many after it.
+const UNITS_LATER: u64 = 1;
 /// No window scaling, in the timestamp's low bits.
 const NO_SCALE: u32 = 15;
 
 /// The sequence number that answers a SYN.
 pub(crate) fn make(key: HashKey, tuple: &Tuple, irs: Seq, mss: u16, now: Instant) -> Seq {
     let index = MSS.iter().rposition(|&value| value <= mss).unwrap_or(0);
-    let head = (unit(now) << 3) | u32::try_from(index).unwrap_or(0);
-    Seq((head << 24) | hash(key, tuple, irs, head, now))
+    let units = units(now);
+    let head = u32::try_from(((units & 31) << 3) | index as u64).unwrap_or(0);
+    Seq((head << 24) | hash(key, tuple, irs, head, units))
 }
 
 /// The MSS in a cookie that we made for this peer not long ago.
 pub(crate) fn check(key: HashKey, tuple: &Tuple, irs: Seq, cookie: Seq, now: Instant) -> Option<u16> {
     let head = cookie.0 >> 24;
-    let age = unit(now).wrapping_sub(head >> 3) & 31;
-    // The hash covers the whole count of units, so that a cookie does not come back after 32 of them.
-    let made = now - std::time::Duration::from_secs(UNIT_SECS * u64::from(age));
-    let is_ours = age <= 1 && hash(key, tuple, irs, head, made) == cookie.0 & 0x00ff_ffff;
+    let made = made(cookie, now);
+    let is_ours = is_fresh(made, now) && hash(key, tuple, irs, head, made) == cookie.0 & 0x00ff_ffff;
     is_ours.then(|| MSS.get((head & 7) as usize).copied()).flatten()
+}
+
+/// The unit of time in which `cookie` was made, when that was one of the last 32.
+pub(crate) fn made(cookie: Seq, now: Instant) -> u64 {
+    let units = units(now);
+    units.saturating_sub(units.wrapping_sub(u64::from(cookie.0 >> 27)) & 31)
+}
+
+/// Whether a cookie that was made in that unit is still believed.
+pub(crate) fn is_fresh(made: u64, now: Instant) -> bool {
+    units(now).saturating_sub(made) <= UNITS_LATER
 }
 
 /// `timestamp`, at most 16 ms earlier, with the peer's window scale in it.
@@ -44,12 +56,13 @@ pub(crate) fn scale(echo: u32) -> Option<u8> {
     u8::try_from(echo & 15).ok().filter(|&scale| scale <= 14)
 }
 
-fn unit(now: Instant) -> u32 {
-    u32::try_from((now.millis() / 1000 / UNIT_SECS) & 31).unwrap_or(0)
+/// Units of time since the origin.
+fn units(now: Instant) -> u64 {
+    now.millis() / 1000 / UNIT_SECS
 }
 
-fn hash(key: HashKey, tuple: &Tuple, irs: Seq, head: u32, made: Instant) -> u32 {
-    let units = made.millis() / 1000 / UNIT_SECS;
+/// Covers the whole count of units, so that a cookie does not come back after 32 of them.
+fn hash(key: HashKey, tuple: &Tuple, irs: Seq, head: u32, units: u64) -> u32 {
     let extra = u64::from(irs.0) | (u64::from(head) << 32) | (units << 40);
     u32::try_from(tuple.hash(key, extra) & 0x00ff_ffff).unwrap_or(0)
 }

@@ -340,6 +340,34 @@ fn a_connection_by_cookie() {
 }
 
 #[test]
+fn a_cookie_makes_one_connection() {
+    // However it ended, an old copy of what began it does not begin it again.
+    for end in ["< R 11\n! closed=reset", "abort\n> R. 1"] {
+        run_with(
+            &format!(
+                "
+                < S 0 mss=1460
+                > S. 0 ack=1 mss=1460
+                < P. 1:11 ack=1
+                ! accepted readable
+                read 10
+                {end}
+                < P. 1:11 ack=1
+                > R 1
+                count cookie_spent 1
+                +64000
+                < P. 1:11 ack=1
+                > R 1
+                count cookie_spent 2
+                slots 0
+                "
+            ),
+            |config| config.syn_entries = 0,
+        );
+    }
+}
+
+#[test]
 fn no_free_connection() {
     run_with(
         "

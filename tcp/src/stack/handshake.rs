@@ -7,6 +7,7 @@ use levee_buf::Memory;
 use super::turn::bare;
 use super::{Owner, Stack};
 use crate::conn::Start;
+use crate::listen::spent::Spending;
 use crate::listen::{HalfOpen, Offer, cookie};
 use crate::reason::Reason;
 use crate::seq::Seq;
@@ -133,6 +134,14 @@ impl<M: Memory> Stack<M> {
             self.refuse(interface, &tuple, tcp, 0, now);
             return Err(Reason::BadHandshakeAck);
         };
+        match self.spent.spend(&tuple, irs, iss, now) {
+            Spending::First => {}
+            Spending::FirstEvicting => self.core.counters.count(Reason::CookieEvicted),
+            Spending::Again => {
+                self.refuse(interface, &tuple, tcp, 0, now);
+                return Err(Reason::CookieSpent);
+            }
+        }
         self.core.counters.cookies_accepted += 1;
         let timestamps = tcp.options.timestamps;
         let scale = timestamps.and_then(|timestamps| cookie::scale(timestamps.echo));

@@ -22,6 +22,7 @@ use crate::conn::runs::Runs;
 use crate::conn::state::State;
 use crate::conn::{Conn, Env, Events, Limits};
 use crate::listen::Listeners;
+use crate::listen::spent::Spent;
 use crate::neigh::Neighbours;
 use crate::output::Frame;
 use crate::reason::{Counters, Reason};
@@ -40,6 +41,7 @@ pub struct Stack<M: Memory> {
     conns: Vec<Conn<M>>,
     free: Vec<u32>,
     listeners: Listeners,
+    spent: Spent,
     wait: TimeWait,
     neighbours: Neighbours<M::Chain>,
     wheel: Wheel,
@@ -165,6 +167,7 @@ impl<M: Memory> Stack<M> {
             conns: (0..connections).map(|_| Conn::free()).collect(),
             free: (0..slots).rev().collect(),
             listeners: Listeners::new(half_open),
+            spent: Spent::new(waiting, key(6)),
             wait: TimeWait::new(waiting),
             neighbours: Neighbours::new(config.neighbours, key(1)),
             wheel: Wheel::new(connections + half_open + config.neighbours),

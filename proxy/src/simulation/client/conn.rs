@@ -166,10 +166,6 @@ impl Conn {
             match whole {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(_) if ledger.is_forgotten(*ask) => {
-                    self.failed = true;
-                    return;
-                }
                 Err(error) => panic!("the answer to request {ask}: {error}"),
             }
             if let Some(coming) = self.answer.take() {
