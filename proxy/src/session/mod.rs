@@ -267,7 +267,7 @@ impl<M: Memory> Sessions<M> {
         }
     }
 
-    /// Resets every connection and forgets it.
+    /// Resets every connection and forgets it, and what is cached.
     pub(crate) fn abort_all(&mut self, stack: &mut Stack<M>) {
         let mut next = 0;
         while let Some(key) = self.clients.next_key(next) {
@@ -279,7 +279,9 @@ impl<M: Memory> Sessions<M> {
             next = key.index() + 1;
             self.drop_upstream(key, stack);
         }
-        self.cache = None;
+        if let Some(cache) = &mut self.cache {
+            cache.purge_all();
+        }
     }
 
     /// Something is to be done though nothing arrives.
