@@ -152,7 +152,7 @@ impl<M: Memory> Client<M> {
     }
 
     /// What it holds of the bytes of the backend that it is tied to. What an entry has of them is the cache's.
-    pub(super) const fn from_backend(&self) -> &M::Chain {
+    pub(super) const fn relayed(&self) -> &M::Chain {
         match &self.phase {
             Phase::Exchange(exchange) if matches!(exchange.stage, Stage::Filling(..)) => &exchange.rest,
             _ => &self.outbound,

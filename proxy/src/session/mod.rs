@@ -224,6 +224,11 @@ impl<M: Memory> Sessions<M> {
         self.crypto.engine.account(say);
     }
 
+    /// What the AEAD engine tells of itself.
+    pub(crate) fn account_of_aead(&self, say: &mut dyn FnMut(&str, u64)) {
+        self.crypto.aead.account(say);
+    }
+
     /// Public-key jobs that wait.
     #[must_use]
     pub(crate) fn jobs(&self) -> usize {

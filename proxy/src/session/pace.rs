@@ -54,7 +54,7 @@ impl<M: Memory> Sessions<M> {
         if let Some((key, upstream)) = tied.and_then(|key| Some((key, self.upstreams.get_mut(key)?))) {
             held += upstream.outbound.len();
             is_connecting = !upstream.connected;
-            let passed_on = client.from_backend();
+            let passed_on = client.relayed();
             give_back(
                 stack,
                 upstream.conn,
