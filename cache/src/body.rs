@@ -75,28 +75,29 @@ impl<C: Chain> Bodies<C> {
         Self { pieces: Pool::new(pieces), nodes: Pool::new(nodes) }
     }
 
-    /// Links `chain` behind the end of `body`.
+    /// Links `chain` behind the end of `body`, and leaves it empty.
     ///
     /// # Errors
-    /// [`Exhausted`] when memory or the room set aside ran out: the body holds a part of `chain`.
+    /// [`Exhausted`] when memory or the room set aside ran out: `chain` still has what `body` has not, and nothing
+    /// can be appended any more.
     pub(crate) fn append<M: Memory<Chain = C>>(
         &mut self,
         body: &mut Body,
         memory: &M,
-        mut chain: C,
+        chain: &mut C,
     ) -> Result<(), Exhausted> {
         while !chain.is_empty() {
             let at = offset_in_piece(body.len);
             let room = PIECE - at;
-            let part = if chain.len() <= room {
-                chain.take()
-            } else {
-                memory.split_to(&mut chain, room).ok_or(Exhausted)?
-            };
             let piece = if at == 0 {
                 self.add_piece(body)?
             } else {
                 self.piece(body, body.pieces - 1).ok_or(Exhausted)?
+            };
+            let part = if chain.len() <= room {
+                chain.take()
+            } else {
+                memory.split_to(chain, room).ok_or(Exhausted)?
             };
             body.len += part.len() as u64;
             self.pieces[piece].append(part);
@@ -216,7 +217,7 @@ mod tests {
         let mut body = Body::default();
         let content = bytes(66 * PIECE + 5);
         for part in content.chunks(5000) {
-            bodies.append(&mut body, &heap, heap.chain(part)).unwrap();
+            bodies.append(&mut body, &heap, &mut heap.chain(part)).unwrap();
         }
         assert_eq!((body.len(), body.levels), (content.len() as u64, 2));
         for (at, max) in [(0, 10), (PIECE - 3, 7), (64 * PIECE - 1, 2 * PIECE), (66 * PIECE, 100), (5, 0)] {
@@ -234,7 +235,13 @@ mod tests {
         let heap = Heap::new(64);
         let mut bodies = Bodies::new(1, 2 * PIECE);
         let mut body = Body::default();
-        assert!(bodies.append(&mut body, &heap, heap.chain(&bytes(9 * PIECE))).is_err());
+        let content = bytes(9 * PIECE);
+        let mut rest = heap.chain(&content);
+        assert!(bodies.append(&mut body, &heap, &mut rest).is_err());
+        let mut whole = bodies.read(&body, &heap, 0, content.len()).unwrap().to_vec();
+        assert!(!whole.is_empty() && !rest.is_empty());
+        whole.extend(rest.take().to_vec());
+        assert_eq!(whole, content, "every byte is here or there");
         bodies.clear(body);
         assert!(bodies.is_empty());
         assert_eq!(heap.in_use(), 0);

@@ -13,8 +13,9 @@
 //!    [`Store::release`] ends the pin.
 //! 3. [`Lookup::Fill`]: the caller fetches. The request it sends must ask for the whole representation:
 //!    no If-* and no Range. [`Store::begin`] judges the response's head; while that says
-//!    [`Stored::Storing`] each part of the body passes through [`Store::append`]; [`Store::finish`]
-//!    publishes the entry, [`Store::abandon`] forgets it. Every fill ends by one of these: a fill that
+//!    [`Stored::Storing`] each part of the body goes to [`Store::append`], and the caller serves its own client
+//!    out of the entry that grows ([`Store::growing`], [`Store::read`], [`Store::release`]), which need not keep
+//!    up; [`Store::finish`] publishes the entry, [`Store::abandon`] forgets it. Every fill ends by one of these: a fill that
 //!    [`Stored::NotStorable`] or a false from `append` has ended may be finished or abandoned again
 //!    without effect.
 //! 4. [`Lookup::Revalidate`]: as a fill, with the conditions that [`Store::validators`] names in the place

@@ -59,6 +59,11 @@ int levee_op_succeeded(const struct rte_crypto_op *op)
 	return op->status == RTE_CRYPTO_OP_STATUS_SUCCESS;
 }
 
+int levee_op_forged(const struct rte_crypto_op *op)
+{
+	return op->status == RTE_CRYPTO_OP_STATUS_AUTH_FAILED;
+}
+
 int levee_op_refused(const struct rte_crypto_op *op)
 {
 	return op->status != RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;

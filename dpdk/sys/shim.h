@@ -125,6 +125,9 @@ void levee_op_fill(struct rte_crypto_op *op, void *session, struct rte_mbuf *sou
 
 int levee_op_succeeded(const struct rte_crypto_op *op);
 
+/* Whether a device has done `op` and found another tag than was given. */
+int levee_op_forged(const struct rte_crypto_op *op);
+
 /* Whether a device has given up on `op` without taking it into its queue. */
 int levee_op_refused(const struct rte_crypto_op *op);
 

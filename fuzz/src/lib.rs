@@ -8,6 +8,7 @@
 pub mod cache_control;
 pub mod chunked;
 pub mod client_hello;
+pub mod configuration;
 pub mod frame;
 pub mod handshake;
 pub mod http_head;
@@ -31,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("cache_control", cache_control::run),
     ("chunked", chunked::run),
     ("client_hello", client_hello::run),
+    ("configuration", configuration::run),
     ("frame", frame::run),
     ("handshake", handshake::run),
     ("http_head", http_head::run),

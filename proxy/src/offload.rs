@@ -1,8 +1,10 @@
 //! AEAD by DPDK cryptodev, and by our own code for what no device does: `Devices`, `Offload`.
 //!
 //! The control plane opens the devices; each worker has a queue pair of each. A key goes to the device with
-//! the fewest keys among those that do its algorithm. The few records of a handshake do not come here: a session
+//! the fewest keys among those that do its algorithm and are well (`health`). The few records of a handshake do not come here: a session
 //! costs more than it saves there.
+
+mod health;
 
 use levee_crypto::{
     Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, SoftwareAead, Token,
@@ -13,11 +15,12 @@ use miette::IntoDiagnostic;
 
 use crate::config::{AeadChoice, Config};
 use crate::lent::Lent;
+use health::Health;
 
 /// The device that is used when the configuration leaves the choice to us.
 const AUTO_DEVICE: &str = "crypto_aesni_gcm0";
 
-/// Operations in flight in one queue pair.
+/// Operations in flight in one queue pair, unless the configuration says another number.
 const DESCRIPTORS: u16 = 512;
 
 /// The crypto devices of the process; they live as long as their queue pairs.
@@ -47,7 +50,7 @@ impl Devices {
         };
         let device_config = DeviceConfig {
             queue_pairs: u16::try_from(pools.len()).into_diagnostic()?,
-            descriptors: DESCRIPTORS,
+            descriptors: config.tls.device_queue.unwrap_or(DESCRIPTORS),
             sessions: u32::try_from(2 * config.workers.connections).into_diagnostic()?,
             ..DeviceConfig::default()
         };
@@ -83,12 +86,17 @@ pub(crate) struct Offload {
     /// By our session number.
     sessions: Vec<Place>,
     free: Vec<u32>,
+    clock: Box<dyn Fn() -> u64>,
+    /// Operations done by our own code, and those that found a device's queue full.
+    by_software: u64,
+    busy: u64,
 }
 
 /// A queue pair and the keys it holds.
 struct Loaded {
     pair: Lent<QueuePair>,
     keys: usize,
+    health: Health,
 }
 
 /// Where a key is.
@@ -100,24 +108,27 @@ enum Place {
 }
 
 impl Offload {
-    /// An engine over `pairs` for at most `sessions` keys.
-    pub(crate) fn new(pairs: Vec<Lent<QueuePair>>, sessions: usize) -> Self {
+    /// An engine over `pairs` for at most `sessions` keys. `clock` says nanoseconds and does not go back.
+    pub(crate) fn new(pairs: Vec<Lent<QueuePair>>, sessions: usize, clock: Box<dyn Fn() -> u64>) -> Self {
         let count = u32::try_from(sessions).unwrap_or(u32::MAX);
+        let loaded = |pair| Loaded { pair, keys: 0, health: Health::default() };
         Self {
-            devices: pairs.into_iter().map(|pair| Loaded { pair, keys: 0 }).collect(),
+            devices: pairs.into_iter().map(loaded).collect(),
             software: SoftwareAead::new(sessions),
             sessions: vec![Place::Nowhere; sessions],
             free: (0..count).rev().collect(),
+            clock,
+            by_software: 0,
+            busy: 0,
         }
     }
 
     fn place(&mut self, key: &AeadKey) -> Option<Place> {
         let algorithm = device_algorithm(key.algorithm());
-        let able = self
-            .devices
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, device)| device.pair.support(algorithm).in_place.is_some());
+        let Self { devices, clock, .. } = self;
+        let able = devices.iter_mut().enumerate().filter(|(_, device)| {
+            device.pair.support(algorithm).in_place.is_some() && !device.health.is_left_out(clock)
+        });
         let chosen = able.min_by_key(|(_, device)| device.keys);
         if let Some((number, device)) = chosen
             && let Some(session) = device.pair.open_session(algorithm, key.bytes())
@@ -162,36 +173,48 @@ impl Aead<Pool> for Offload {
         let session = operation.session;
         match place {
             Place::Device { device, session: inner } => {
-                match self.devices[device].pair.submit(to_device(token, operation, inner)) {
-                    crypto::Answer::Now(finished) => Answer::Now(from_device(finished).1),
+                let device = &mut self.devices[device];
+                if device.health.hangs {
+                    device.health.refused += 1;
+                    return Answer::Now(undone(operation));
+                }
+                match device.pair.submit(to_device(token, operation, inner)) {
+                    crypto::Answer::Now(finished) => {
+                        device.health.answers(&finished, &self.clock);
+                        Answer::Now(from_device(finished).1)
+                    }
                     crypto::Answer::Later => Answer::Later,
-                    crypto::Answer::Busy(operation) => Answer::Busy(back(operation, session)),
+                    crypto::Answer::Busy(operation) => {
+                        self.busy += 1;
+                        Answer::Busy(back(operation, session))
+                    }
                 }
             }
             Place::Software(inner) => {
+                self.by_software += 1;
                 let operation = Operation { session: inner, ..operation };
                 match <SoftwareAead as Aead<Pool>>::submit(&mut self.software, token, operation) {
                     Answer::Busy(operation) => Answer::Busy(Operation { session, ..operation }),
                     answer => answer,
                 }
             }
-            Place::Nowhere => Answer::Now(Finished {
-                direction: operation.direction,
-                text: operation.into.unwrap_or(operation.text),
-                ok: false,
-            }),
+            Place::Nowhere => Answer::Now(undone(operation)),
         }
     }
 
     fn flush(&mut self) {
-        for device in &mut self.devices {
-            device.pair.flush();
+        for Loaded { pair, health, .. } in &mut self.devices {
+            pair.flush();
+            health.waits(pair.in_flight(), &self.clock);
         }
     }
 
     fn completed(&mut self) -> Option<(Token, Finished<Chain>)> {
-        let finished = self.devices.iter_mut().find_map(|device| device.pair.completed());
-        finished.map(from_device)
+        self.devices.iter_mut().find_map(|device| {
+            let finished = device.pair.completed()?;
+            device.health.answers(&finished, &self.clock);
+            Some(from_device(finished))
+        })
     }
 
     fn keys(&self) -> usize {
@@ -201,6 +224,24 @@ impl Aead<Pool> for Offload {
     fn copied(&self) -> u64 {
         self.devices.iter().map(|device| device.pair.counters().linearised).sum()
     }
+
+    fn account(&self, say: &mut dyn FnMut(&str, u64)) {
+        let sum = |of: fn(&Health) -> u64| self.devices.iter().map(|device| of(&device.health)).sum();
+        for device in &self.devices {
+            say(device.pair.device(), device.health.done);
+        }
+        say("software", self.by_software);
+        say("busy", self.busy);
+        say("failed", sum(|health| health.failed));
+        say("refused", sum(|health| health.refused));
+        say("left_out", sum(|health| health.left_out));
+    }
+}
+
+/// An operation that nobody does.
+fn undone(operation: Operation<Chain>) -> Finished<Chain> {
+    let Operation { direction, text, into, .. } = operation;
+    Finished { direction, text: into.unwrap_or(text), ok: false }
 }
 
 const fn device_algorithm(algorithm: Algorithm) -> crypto::Algorithm {
@@ -246,7 +287,7 @@ fn back(operation: crypto::Operation, session: SessionId) -> Operation<Chain> {
 }
 
 fn from_device(finished: crypto::Finished) -> (Token, Finished<Chain>) {
-    let crypto::Finished { token, direction: way, text, ok } = finished;
+    let crypto::Finished { token, direction: way, text, ok, .. } = finished;
     (Token(token), Finished { direction: direction(way), text, ok })
 }
 
@@ -256,3 +297,6 @@ const fn direction(way: crypto::Direction) -> Direction {
         crypto::Direction::Open => Direction::Open,
     }
 }
+
+#[cfg(test)]
+mod tests;

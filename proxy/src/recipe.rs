@@ -47,7 +47,9 @@ impl Recipe {
         let config = &self.config;
         let pairs = self.public_key.lend(Pair::reset);
         let engine = engine(config, &self.keys, self.generation.is_some(), pairs, self.time.clock)?;
-        let aead = Offload::new(self.crypto.lend(QueuePair::reset), 2 * config.workers.connections);
+        let clock = self.time.clock;
+        let pairs = self.crypto.lend(QueuePair::reset);
+        let aead = Offload::new(pairs, 2 * config.workers.connections, Box::new(move || clock.now()));
         let stack = stack(config, self.interfaces.clone(), self.secret, self.memory.clone())?;
         let servers = self.offers.iter().cloned();
         let sessions = Sessions::new(Parts {

@@ -33,6 +33,7 @@ impl Report {
         report.add_tcp(host.stack().counters());
         report.add_tls(host.sessions().tls_counters());
         host.sessions().account_of_engine(&mut |name, sum| report.add("public_key.", name, sum));
+        host.sessions().account_of_aead(&mut |name, sum| report.add("aead.", name, sum));
         if let Some(cache) = host.sessions().cache_counters() {
             report.add_cache(cache);
         }

@@ -2,6 +2,18 @@
 
 use std::process::Command;
 
+use levee_dpdk::Eal;
+
+/// DPDK in a process of the test's own, on ordinary memory.
+///
+/// # Panics
+/// It does not start.
+pub(crate) fn eal(name: &str) -> Eal {
+    let prefix = format!("--file-prefix=levee-{name}-{}", std::process::id());
+    let args = ["--no-huge", "-m", "512", "--no-shconf", "--no-pci", "--lcores=0@0", &prefix];
+    Eal::init(&args.map(str::to_owned)).expect("DPDK starts")
+}
+
 /// Set in the process of the test's own.
 const INSIDE: &str = "LEVEE_TEST_ALONE";
 

@@ -115,17 +115,46 @@ fn one_fetch_for_all_who_wait() {
     site.finish();
 }
 
-/// A client that reads nothing does not hold up others who want the same.
+/// A client that reads nothing does not hold up others who want the same: they get what was fetched for it, and so
+/// does it when it reads at last.
 #[test]
 fn slow_clients_do_not_hold_up_a_fetch() {
     let site = Site::new();
+    site.network().client().limit_receive_buffers();
     let mut slow = Client::connect(&site, Tls::default());
-    slow.request("GET", "/cached/6000000", "").unwrap();
-    thread::sleep(Duration::from_millis(500));
+    slow.request("GET", "/cached/4000000", "").unwrap();
+    thread::sleep(Duration::from_millis(200));
     let mut other = Client::connect(&site, Tls::default());
-    assert_eq!(other.get("/cached/6000000").unwrap().body, pattern(6_000_000));
+    let response = other.get("/cached/4000000").unwrap();
+    assert_eq!((count(&response), response.body), (1, pattern(4_000_000)));
+    let response = slow.response(false).unwrap();
+    assert_eq!((count(&response), response.body), (1, pattern(4_000_000)));
     drop((slow, other));
-    site.finish();
+    let end = site.finish();
+    assert_eq!((end.counter("cache.stored"), end.counter("timeout_fetch")), (1, 0));
+}
+
+/// A response that turns out not to fit when a part of it is stored, and its client reads slowly: it gets all of it
+/// nevertheless, and others go on without.
+#[test]
+fn what_outgrows_its_entry_reaches_a_slow_client() {
+    let site = Site::with(|config| {
+        config.set("cache.memory_mib", 2).set("cache.max_entry_mib", 1);
+        config.set("limits.send_buffer_bytes", 65_536).set("limits.receive_buffer_bytes", 65_536);
+    });
+    site.network().client().limit_receive_buffers();
+    let mut slow = Client::connect(&site, Tls::default());
+    // Short enough by what it says; what counts is the packet memory that it lies in.
+    slow.request("GET", "/cached/1000000", "").unwrap();
+    slow.request("GET", "/bytes/100", "").unwrap();
+    thread::sleep(Duration::from_millis(200));
+    let mut other = Client::connect(&site, Tls::default());
+    assert_eq!(other.get("/cached/1000000").unwrap().body, pattern(1_000_000));
+    assert_eq!(slow.response(false).unwrap().body, pattern(1_000_000));
+    assert_eq!(slow.response(false).unwrap().body, pattern(100));
+    drop((slow, other));
+    let end = site.finish();
+    assert_eq!((end.counter("cache.not_stored.too_large"), end.counter("timeout_fetch")), (1, 0));
 }
 
 /// More than the budget: entries make room for each other, and every answer is right.

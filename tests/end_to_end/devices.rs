@@ -181,6 +181,35 @@ fn a_public_key_device_with_fewer_queue_pairs_than_workers() {
     assert!(end.counter("public_key.crypto_openssl0") > 0);
 }
 
+/// More records at a time than the queue of a crypto device takes: those beyond wait for their turn, and all arrive.
+#[test]
+fn more_records_than_a_device_takes() {
+    let site = Site::with(|config| {
+        config.set("tls.aead", "crypto_aesni_mb0").set("tls.device_queue", 8);
+    });
+    // What is cached is sealed elsewhere than it lies, which this driver does by its queue.
+    let fetch = |version| {
+        let mut client = Client::connect(&site, Tls { version, ..Tls::default() });
+        for length in [300_000, 300_001, 1] {
+            let response = client.get(&format!("/cached/{length}")).unwrap();
+            assert!(response.body == pattern(length), "{version:?}, {length} bytes");
+        }
+        client.close().unwrap();
+    };
+    std::thread::scope(|scope| {
+        for version in [Version::Tls13, Version::Tls12].into_iter().cycle().take(48) {
+            scope.spawn(move || fetch(version));
+        }
+    });
+    fetch(Version::Tls13);
+    let end = site.finish_with_copies();
+    let sum = |name: &str| end.counter(&format!("aead.{name}"));
+    assert!(sum("busy") > 0, "the queue was full");
+    assert!(sum("crypto_aesni_mb0") > 49 * 37, "{}", sum("crypto_aesni_mb0"));
+    assert_eq!(["software", "failed", "refused", "left_out"].map(sum), [0; 4]);
+    assert_eq!(end.counter("tls_errors") + end.counter("shed_memory"), 0);
+}
+
 /// Clients talk TLS to a Levee that talks HTTP over `net_memif` to another, which talks to the origin.
 #[test]
 fn memif_between_two_levees() {

@@ -5,6 +5,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use levee_tests::{Client, Site, Tls, Version, pattern};
+use nix::libc::{self, user_regs_struct};
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, User};
 
 /// The fields of `status` of each thread.
@@ -93,4 +97,95 @@ fn logs_are_written_all_the_same() {
     let metadata = fs::metadata(&path).expect("the log is there");
     assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o600));
     site.finish();
+}
+
+/// Memory that can be written never becomes code, whichever thread asks: a debugger has each ask the kernel.
+#[test]
+fn no_memory_becomes_code() {
+    const RW: i32 = libc::PROT_READ | libc::PROT_WRITE;
+    const REFUSED: i64 = -libc::EPERM as i64;
+    let mut site = Site::with(|config| {
+        config.set("workers.lcores", vec![0, 1]);
+    });
+    serves(&site);
+    let pid = site.levee().id();
+    let memory = || fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
+    let is_both = |line: &str| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rwx"));
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    let threads: Vec<Pid> = tasks
+        .filter_map(|task| task.expect("a thread").file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .collect();
+    assert!(threads.len() >= 4, "the main thread, two workers, EAL's: {}", threads.len());
+    let instruction = threads.iter().find_map(|&thread| Stopped::new(thread).instruction());
+    let instruction = instruction.expect("a thread waits in a system call");
+    for thread in threads {
+        let stopped = Stopped::new(thread);
+        let call = |number, arguments| stopped.call(instruction, number, arguments);
+        let map = |rights: i32| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            call(libc::SYS_mmap, [0, 4096, rights.into(), flags.into(), -1, 0])
+        };
+        assert_eq!(map(RW | libc::PROT_EXEC), REFUSED);
+        assert_eq!(map(libc::PROT_READ | libc::PROT_EXEC), REFUSED);
+        let page = map(RW);
+        assert!(page > 0, "memory without code is there: {page}");
+        let protect = |rights: i32| call(libc::SYS_mprotect, [page, 4096, rights.into(), 0, 0, 0]);
+        assert_eq!(protect(libc::PROT_READ | libc::PROT_EXEC), REFUSED);
+        assert_eq!(protect(libc::PROT_EXEC), REFUSED);
+        assert_eq!(protect(libc::PROT_READ), 0);
+        let executable = libc::PROT_EXEC.into();
+        assert_eq!(call(libc::SYS_pkey_mprotect, [page, 4096, executable, -1, 0, 0]), REFUSED);
+        // With it, what can be read could be run.
+        assert_eq!(call(libc::SYS_personality, [libc::READ_IMPLIES_EXEC.into(), 0, 0, 0, 0, 0]), REFUSED);
+        assert_eq!(protect(RW), 0);
+        assert!(!memory().lines().any(is_both), "{}", memory());
+        assert_eq!(call(libc::SYS_munmap, [page, 4096, 0, 0, 0, 0]), 0);
+    }
+    serves(&site);
+    site.finish();
+}
+
+/// A thread that a debugger has stopped; it goes on when this is dropped.
+struct Stopped {
+    thread: Pid,
+    registers: user_regs_struct,
+}
+
+impl Stopped {
+    fn new(thread: Pid) -> Self {
+        ptrace::attach(thread).expect("root may trace");
+        waitpid(thread, Some(WaitPidFlag::__WALL)).expect("it stops");
+        Self { thread, registers: ptrace::getregs(thread).expect("it has stopped") }
+    }
+
+    /// Where the instruction is by which the thread called the kernel, if it is waiting for that.
+    fn instruction(&self) -> Option<u64> {
+        const SYSCALL: [u8; 2] = [0x0f, 0x05];
+        let at = self.registers.rip - 2;
+        let word = ptrace::read(self.thread, at as ptrace::AddressType).ok()?;
+        word.to_le_bytes().starts_with(&SYSCALL).then_some(at)
+    }
+
+    /// Has the thread call the kernel by the instruction at `at`.
+    fn call(&self, at: u64, number: i64, arguments: [i64; 6]) -> i64 {
+        let [rdi, rsi, rdx, r10, r8, r9] = arguments.map(i64::cast_unsigned);
+        let rax = number.cast_unsigned();
+        // Not in a call that would have to be begun again.
+        let orig_rax = u64::MAX;
+        let registers =
+            user_regs_struct { rip: at, rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, ..self.registers };
+        ptrace::setregs(self.thread, registers).expect("it has stopped");
+        ptrace::step(self.thread, None).expect("it has stopped");
+        let status = waitpid(self.thread, Some(WaitPidFlag::__WALL)).expect("it is traced");
+        assert_eq!(status, WaitStatus::Stopped(self.thread, Signal::SIGTRAP));
+        ptrace::getregs(self.thread).expect("it has stopped").rax.cast_signed()
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = ptrace::setregs(self.thread, self.registers);
+        let _ = ptrace::detach(self.thread, None);
+    }
 }

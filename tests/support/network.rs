@@ -151,6 +151,15 @@ impl Place {
         self.within(|| TcpStream::connect_timeout(&address, Duration::from_millis(300))).is_ok()
     }
 
+    /// Has the kernel take little of what nobody reads: a slow reader leaves it to the sender.
+    ///
+    /// # Panics
+    /// When the kernel does not let us.
+    pub fn limit_receive_buffers(&self) {
+        let limits = || std::fs::write("/proc/sys/net/ipv4/tcp_rmem", "4096 16384 16384");
+        self.within(limits).expect("a namespace has limits of its own");
+    }
+
     /// Runs `action` in this namespace; sockets it makes belong here for good.
     ///
     /// # Panics

@@ -46,11 +46,20 @@ impl<M: Memory> Store<M> {
         }
     }
 
-    /// Links a part of the body behind what came before, by a second reference: `chain` stays the caller's,
-    /// shared from then on.
+    /// The entry that a fill makes grow, pinned for the caller, who serves the request that fetches out of it as
+    /// far as it has come. `None` when the response is not being stored.
+    ///
+    /// It can be read until [`Store::release`], whatever becomes of the fill.
+    pub fn growing(&mut self, fill: FillId) -> Option<EntryId> {
+        let entry = self.fills.get_mut(fill.0)?.storing?;
+        self.pin_slot(entry);
+        Some(EntryId(self.entries.id(entry)))
+    }
+
+    /// Links a part of the body behind what came before: `chain` is empty then.
     ///
     /// False when the fill has ended, now or before: the response grew over a limit, over its announced
-    /// length, or memory ran out.
+    /// length, or memory ran out. `chain` still has what did not become part of the entry.
     pub fn append(&mut self, fill: FillId, chain: &mut M::Chain) -> bool {
         let slot = fill.0.slot;
         let Some(fill) = self.fills.get_mut(fill.0) else { return false };
@@ -245,14 +254,10 @@ impl<M: Memory> Store<M> {
             return Err(Reason::TooLarge);
         }
         self.reserve(pinned)?;
-        let second = self.memory.reference(chain, 0..bytes).ok_or(Reason::Exhausted)?;
-        // The store keeps the segments themselves, for long, and the caller gets the references, which
-        // packet memory has fewer of.
-        let first = std::mem::replace(chain, second);
         self.entries[entry].cost += pinned;
         self.held += pinned;
         self.locked += pinned;
-        self.bodies.append(&mut self.entries[entry].body, &self.memory, first).map_err(|_| Reason::Exhausted)
+        self.bodies.append(&mut self.entries[entry].body, &self.memory, chain).map_err(|_| Reason::Exhausted)
     }
 
     /// Lookups find the half-filled `entry` from now on, in the place of what it replaces.

@@ -4,6 +4,7 @@ mod allocation;
 mod coalescing;
 mod collision;
 mod eviction;
+mod growing;
 mod hostile;
 mod invalidation;
 mod model;

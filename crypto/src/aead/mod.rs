@@ -204,6 +204,9 @@ pub trait Aead<M: Memory> {
     fn copied(&self) -> u64 {
         0
     }
+
+    /// Tells sums by name: what was done by whom, and what was not.
+    fn account(&self, _say: &mut dyn FnMut(&str, u64)) {}
 }
 
 #[cfg(test)]

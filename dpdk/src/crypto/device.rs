@@ -126,6 +126,27 @@ impl Device {
     }
 }
 
+/// Takes the device called `name` away from those who use it, or gives it back: meanwhile it takes no operation and
+/// returns none. What happens around a device that hangs can be seen by it; no other thread may be using it.
+///
+/// # Errors
+/// There is none, or what the driver logged.
+pub fn interrupt(_eal: &Eal, name: &str, away: bool) -> Result<(), Error> {
+    let asked = || format!("interrupt the crypto device {name}");
+    let found = devices().find(|(_, its)| is_called(its, name));
+    let (id, _) = found.ok_or_else(|| Error::new(asked(), "there is no such device"))?;
+    log::checked(asked, || {
+        if away {
+            // SAFETY: the device exists.
+            unsafe { sys::rte_cryptodev_stop(id) };
+            return 0;
+        }
+        // SAFETY: the device is configured: it was started before.
+        unsafe { sys::rte_cryptodev_start(id) }
+    })?;
+    Ok(())
+}
+
 /// A device that somebody holds.
 pub(super) struct Opened {
     id: u8,

@@ -14,7 +14,7 @@ pub mod public_key;
 mod queue_pair;
 mod session;
 
-pub use device::{Device, DeviceConfig, Support};
+pub use device::{Device, DeviceConfig, Support, interrupt};
 pub use queue_pair::{Counters, QueuePair};
 
 use std::ops::Range;
@@ -132,6 +132,8 @@ pub struct Finished {
     pub text: Chain,
     /// False: the tag did not match, the operation could not be done, or the device failed.
     pub ok: bool,
+    /// The device failed.
+    pub fault: bool,
 }
 
 /// When an [`Operation`] is answered.

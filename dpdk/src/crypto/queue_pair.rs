@@ -83,6 +83,12 @@ impl QueuePair {
         })
     }
 
+    /// The name by which the device was opened.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        self.bursts.device().name()
+    }
+
     /// What the device does of `algorithm`, as far as it got it right.
     #[must_use]
     pub fn support(&self, algorithm: Algorithm) -> Support {
@@ -147,7 +153,7 @@ impl QueuePair {
     /// Hands gathered operations to the device.
     pub fn flush(&mut self) {
         while let Some(refused) = self.bursts.flush() {
-            self.end(refused, false);
+            self.end(refused, Outcome::Fault);
         }
     }
 
@@ -239,7 +245,12 @@ impl QueuePair {
             )
         };
         self.counters.now += 1;
-        self.finish(operation.into_flight(work.hidden), &tag, status == 0)
+        let outcome = match status {
+            0 => Outcome::Done,
+            error if error.abs() == libc::EBADMSG => Outcome::Forged,
+            _ => Outcome::Fault,
+        };
+        self.finish(operation.into_flight(work.hidden), &tag, outcome)
     }
 
     /// Gathers an operation for the device. There is a free slot.
@@ -271,13 +282,20 @@ impl QueuePair {
     fn collect(&mut self) {
         for raw in self.bursts.collect() {
             // SAFETY: a live operation.
-            let ok = unsafe { sys::levee_op_succeeded(raw.as_ptr()) } != 0;
-            self.end(raw, ok);
+            let done = unsafe { sys::levee_op_succeeded(raw.as_ptr()) } != 0;
+            // SAFETY: a live operation.
+            let forged = unsafe { sys::levee_op_forged(raw.as_ptr()) } != 0;
+            let outcome = match (done, forged) {
+                (true, _) => Outcome::Done,
+                (false, true) => Outcome::Forged,
+                (false, false) => Outcome::Fault,
+            };
+            self.end(raw, outcome);
         }
     }
 
     /// Ends an operation that the device has not, or has no more.
-    fn end(&mut self, raw: NonNull<sys::rte_crypto_op>, ok: bool) {
+    fn end(&mut self, raw: NonNull<sys::rte_crypto_op>, outcome: Outcome) {
         let scratch = scratch(raw);
         let tag = scratch.tag;
         let Ok(slot) = u32::try_from(scratch.slot) else { return };
@@ -285,11 +303,12 @@ impl QueuePair {
         self.free.push(slot);
         self.counters.later += 1;
         let session = flight.session;
-        let finished = self.finish(flight, &tag, ok);
+        let finished = self.finish(flight, &tag, outcome);
         self.done.push_back((session, finished));
     }
 
-    fn finish(&mut self, flight: Flight, tag: &[u8; TAG_LEN], mut ok: bool) -> Finished {
+    fn finish(&mut self, flight: Flight, tag: &[u8; TAG_LEN], outcome: Outcome) -> Finished {
+        let mut ok = outcome == Outcome::Done;
         let Flight { token, direction, mut text, at, into, hidden, .. } = flight;
         if let Some(mut into) = into {
             let end = into.len() - TAG_LEN;
@@ -300,13 +319,13 @@ impl QueuePair {
             ok &= text.write_at(at.end - TAG_LEN, tag);
         }
         self.counters.failed += u64::from(!ok);
-        Finished { token, direction, text, ok }
+        Finished { token, direction, text, ok, fault: outcome == Outcome::Fault }
     }
 
     fn fail(&mut self, operation: Operation) -> Finished {
         self.counters.failed += 1;
         let text = operation.into.unwrap_or(operation.text);
-        Finished { token: operation.token, direction: operation.direction, text, ok: false }
+        Finished { token: operation.token, direction: operation.direction, text, ok: false, fault: false }
     }
 
     /// Copies the bytes that the operation reads into one segment. False when memory is exhausted: the
@@ -339,6 +358,15 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// The most segments of an operation in a device's queue: what QAT and `aesni_mb` take.
 const LATER_SEGMENTS: usize = 16;
+
+/// What a device made of an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// The tag is another.
+    Forged,
+    Fault,
+}
 
 struct Plan {
     session: NonNull<c_void>,

@@ -188,6 +188,7 @@ fn tls(section: sections::Tls, surroundings: &Surroundings, findings: &Findings)
         nonces_ahead: section.nonces_ahead,
         public_key: public_key(section.public_key, &aead, surroundings, findings),
         aead,
+        device_queue: section.device_queue.map(u16::next_power_of_two),
         keylog: section.keylog.map(Spanned::into_inner),
     }
 }

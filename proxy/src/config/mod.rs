@@ -11,11 +11,14 @@
 //! | `memory` | pool sizes |
 //! | `surroundings` | the machine it is checked against |
 //! | `report` | problems as people see them |
+//! | `examine` | for tests and fuzzing: what must hold of any text |
 //!
 //! Every key is documented in `etc/levee.toml`; the tests hold both sides together.
 
 mod certificate;
 mod check;
+#[cfg(any(test, feature = "simulation"))]
+mod examine;
 mod kind;
 mod memory;
 mod model;
@@ -35,6 +38,8 @@ use std::sync::Arc;
 use miette::NamedSource;
 use toml::de::DeTable;
 
+#[cfg(any(test, feature = "simulation"))]
+pub use examine::examine;
 pub use levee_tls::{Suite, Version};
 pub use model::{
     AeadChoice, Backend, Balance, Cache, Certificate, Config, Device, Diagnostics, Eal, EalLogLevel,

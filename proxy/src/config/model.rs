@@ -240,6 +240,8 @@ pub struct Tls {
     pub public_key: Vec<Device>,
     /// Who does AEAD.
     pub aead: AeadChoice,
+    /// Operations that each device of either kind may have at a time, of each worker; a power of two.
+    pub device_queue: Option<u16>,
     /// Where secrets are logged in the format of `SSLKEYLOGFILE`; for debugging.
     pub keylog: Option<PathBuf>,
 }

@@ -240,6 +240,7 @@ pub(super) struct Tls {
     pub(super) nonces_ahead: bool,
     pub(super) public_key: Vec<Spanned<Device>>,
     pub(super) aead: Vec<Spanned<AeadChoice>>,
+    pub(super) device_queue: Option<u16>,
     pub(super) keylog: Option<Spanned<PathBuf>>,
 }
 
@@ -270,6 +271,7 @@ impl Tls {
             nonces_ahead: table.value("nonces_ahead", boolean()).or(false),
             public_key: table.one_or_more("public_key", public_key_device()).or(Vec::new()),
             aead: table.one_or_more("aead", aead).or(Vec::new()),
+            device_queue: table.value("device_queue", number(8..=32_768)).optional().map(Spanned::into_inner),
             keylog: keylog(table, directory),
         }
     }

@@ -9,7 +9,7 @@ use levee_dpdk::{Chain, Frame, Port, PortConfig, Queues, Received, TxOffload};
 use levee_tcp::{Checksums, ConnId, Fill, InterfaceConfig, Output, Room, Seal, Stack};
 
 use super::*;
-use crate::testing::in_a_process;
+use crate::testing::{eal, in_a_process};
 use crate::worker::FAULT;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 2);
@@ -71,9 +71,7 @@ fn ends_after(panics: usize, on_panic: &str) {
 }
 
 fn start(on_panic: &str) -> (Running, Client) {
-    let prefix = format!("--file-prefix=levee-panics-{}", std::process::id());
-    let args = ["--no-huge", "-m", "512", "--no-shconf", "--no-pci", "--lcores=0@0", &prefix];
-    let eal = Eal::init(&args.map(str::to_owned)).expect("DPDK starts");
+    let eal = eal("panics");
     let [client, levee] = levee_dpdk::cable(&eal, "panics", 512).expect("memory for rings");
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("levee.toml");

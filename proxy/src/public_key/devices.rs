@@ -12,7 +12,7 @@ use super::side::Device;
 use crate::config::Config;
 use crate::lent::Lent;
 
-/// Descriptors of each queue pair: the fewest that QAT takes.
+/// Descriptors of each queue pair, unless the configuration says another number: the fewest that QAT takes.
 const DESCRIPTORS: u16 = 128;
 
 /// The public-key devices of the process; they live as long as their queue pairs.
@@ -32,7 +32,7 @@ impl PublicKeyDevices {
         let workers = config.workers.lcores.len();
         let device_config = DeviceConfig {
             queue_pairs: u16::try_from(workers).into_diagnostic()?,
-            descriptors: DESCRIPTORS,
+            descriptors: config.tls.device_queue.unwrap_or(DESCRIPTORS),
             keys: u16::try_from(keys.len()).into_diagnostic()?,
         };
         let mut pairs: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();

@@ -171,6 +171,7 @@ impl Engine for Shared {
         for fault in Fault::ALL {
             say(fault.name(), self.again[fault as usize]);
         }
+        say("full", self.devices.iter().map(|side| side.full).sum());
         say("left_out", self.devices.iter().map(|side| side.left_out).sum());
     }
 }

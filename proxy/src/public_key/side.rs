@@ -75,8 +75,9 @@ pub(super) struct Side {
     faults_in_a_row: u32,
     /// Jobs are given to it from then on.
     left_out_until_ns: u64,
-    /// Jobs done by it, and how often it was left out.
+    /// Jobs done by it, jobs for which it had no room, and how often it was left out.
     pub(super) done: u64,
+    pub(super) full: u64,
     pub(super) left_out: u64,
 }
 
@@ -117,6 +118,7 @@ impl Side {
             faults_in_a_row: 0,
             left_out_until_ns: 0,
             done: 0,
+            full: 0,
             left_out: 0,
         }
     }
@@ -127,13 +129,17 @@ impl Side {
 
     /// How long it will take until one more job is done here. `None`: it does no such job, has no room, or is
     /// left out.
-    pub(super) fn until_done_ns(&self, kind: Kind, job: &Job, now_ns: u64) -> Option<u64> {
+    pub(super) fn until_done_ns(&mut self, kind: Kind, job: &Job, now_ns: u64) -> Option<u64> {
         let able = match job {
             Job::Sign { key, .. } => self.device.signs(*key),
             _ => kind != Kind::Other && self.device.multiplies(),
         };
-        let ready = now_ns >= self.left_out_until_ns && !self.free.is_empty() && self.device.room() > 0;
-        (able && ready).then(|| self.load.until_done_ns(kind))
+        if !able || now_ns < self.left_out_until_ns {
+            return None;
+        }
+        let has_room = !self.free.is_empty() && self.device.room() > 0;
+        self.full += u64::from(!has_room);
+        has_room.then(|| self.load.until_done_ns(kind))
     }
 
     /// Takes a job.
@@ -163,7 +169,8 @@ impl Side {
 
     /// Hands over what was submitted; `now_ns` is the time before that. A device in software works meanwhile.
     pub(super) fn flush(&mut self, now_ns: u64) {
-        if self.load.is_idle() {
+        // Jobs that were given up may not have left the queue: their room comes back when they do.
+        if self.free.len() == self.flights.len() {
             return;
         }
         if std::mem::take(&mut self.begins_anew) {

@@ -1,5 +1,7 @@
 //! The shared engine over devices that do as they are told, by a clock of the test's.
 
+mod on_a_device;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -382,13 +384,16 @@ impl Scene {
     }
 
     fn engine(&self, cpu_ns: u64, devices: &[&Handle]) -> Shared {
+        let device =
+            |handle: &&Handle| Box::new(Handle(Rc::clone(&handle.0), self.clone())) as Box<dyn Device>;
+        self.engine_over(cpu_ns, devices.iter().map(device).collect())
+    }
+
+    fn engine_over(&self, cpu_ns: u64, devices: Vec<Box<dyn Device>>) -> Shared {
         let inner = AwsLc::new(&self.keys, 1).unwrap();
         let (waiting, done) = (VecDeque::new(), VecDeque::new());
         let cpu = SlowCpu { inner, clock: Rc::clone(&self.clock), cost_ns: cpu_ns, waiting, done };
         let clock = Rc::clone(&self.clock);
-        let device =
-            |handle: &&Handle| Box::new(Handle(Rc::clone(&handle.0), self.clone())) as Box<dyn Device>;
-        let devices = devices.iter().map(device).collect();
         Shared::new(Box::new(cpu), devices, &self.keys, CAPACITY, Box::new(move || clock.get()))
     }
 

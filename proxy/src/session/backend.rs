@@ -232,12 +232,19 @@ impl<M: Memory> Sessions<M> {
     /// The response ends before its time. What there is of it goes out; then the missing rest shows in the
     /// framing, or, to a client of HTTP/1.0 whose framing is the end of the connection, by a reset.
     fn cut_off(&mut self, key: Key, stack: &mut Stack<M>) {
-        let framed = self.exchange(key).is_some_and(|exchange| exchange.version == Version::Http11);
+        let Some(exchange) = self.exchange(key) else { return };
+        let (framed, stage) = (exchange.version == Version::Http11, exchange.stage);
+        match stage {
+            _ if !framed => self.drop_client(key, stack),
+            Stage::Filling(_, serving) => self.serve_cut(key, serving),
+            _ => self.end_short(key, stack),
+        }
+    }
+
+    /// Ends the client's connection after what is queued, so that it notices that something is missing.
+    pub(super) fn end_short(&mut self, key: Key, stack: &mut Stack<M>) {
         self.end_exchange_of(key, stack);
-        let Some(client) = self.clients.get_mut(key).filter(|_| framed) else {
-            self.drop_client(key, stack);
-            return;
-        };
+        let Some(client) = self.clients.get_mut(key) else { return };
         client.truncated = true;
         client.phase = Phase::Closing;
         self.touch(key);

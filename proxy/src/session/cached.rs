@@ -3,16 +3,19 @@
 use levee_buf::{Chain, Memory, Pieces};
 use levee_cache::{EntryId, Lookup, Serve};
 use levee_http::framing::ResponseFraming;
+use levee_http::h1::encode;
 use levee_http::{FieldTable, Length, Method, RequestHead, ResponseHead};
 use levee_tcp::Stack;
 
 use super::Sessions;
 use super::client::Phase;
-use super::exchange::Stage;
+use super::exchange::{Part, Relay, Serving, Stage};
+use super::thin::thicken;
+use crate::metrics::Counter;
 use crate::slab::Key;
 
 /// Bytes of an entry queued at a time: a TLS record.
-const PIECE: usize = 1 << 14;
+const PIECE: u64 = 1 << 14;
 
 impl<M: Memory> Sessions<M> {
     pub(super) const fn cache_now(&self) -> levee_cache::Now {
@@ -77,9 +80,10 @@ impl<M: Memory> Sessions<M> {
         let Phase::Exchange(exchange) = &mut client.phase else { return };
         exchange.cached = true;
         exchange.status = status;
-        exchange.stage = Stage::Cached { entry, at: 0, end: if with_body { end } else { 0 } };
+        let serving = Serving { entry, at: 0, chunked: false };
+        exchange.stage = Stage::Cached { serving, end: if with_body { end } else { 0 }, cut: false };
         let keep_alive = exchange.keep_alive;
-        let rewrite = levee_http::h1::encode::ResponseRewrite {
+        let rewrite = encode::ResponseRewrite {
             client: exchange.version,
             length,
             content_length: modified.then_some(end),
@@ -89,10 +93,8 @@ impl<M: Memory> Sessions<M> {
             age: Some(age),
             date: self.date.text(),
         };
-        let room = levee_http::h1::encode::response_room(&head);
-        let written = super::request::write(&self.memory, room, |out| {
-            levee_http::h1::encode::response(&head, &rewrite, out)
-        });
+        let room = encode::response_room(&head);
+        let written = super::request::write(&self.memory, room, |out| encode::response(&head, &rewrite, out));
         match written {
             Some(head) => client.outbound.append(head),
             None => {
@@ -103,30 +105,139 @@ impl<M: Memory> Sessions<M> {
         self.count_response(status);
     }
 
-    /// Queues more of an entry's body; true when that was the last of it.
-    pub(super) fn serve_cached(&mut self, key: Key, entry: EntryId, mut at: u64, end: u64) -> bool {
-        let limit = self.config.limits.send_buffer_bytes;
-        let Some(cache) = &mut self.cache else { return false };
-        let Some(client) = self.clients.get_mut(key) else { return false };
-        let Phase::Exchange(exchange) = &mut client.phase else { return false };
-        while at < end && client.outbound.len() < limit {
-            let Some(piece) = cache.read(entry, at, PIECE).filter(|piece| !piece.is_empty()) else {
-                // Packet memory ran out: more of it may be there when the client has taken some.
-                exchange.stage = Stage::Cached { entry, at, end };
-                self.touch(key);
-                return false;
-            };
-            at += piece.len() as u64;
-            client.outbound.append(piece);
+    /// Takes what arrived of the response's body into its entry, and gives the client of that what it takes. What
+    /// no longer fits is passed on when the client has got what did.
+    pub(super) fn fill_body(
+        &mut self,
+        key: Key,
+        mut relay: Relay,
+        serving: Serving,
+        stack: &mut Stack<M>,
+    ) -> bool {
+        while let Some(fill) = self.exchange(key).and_then(|exchange| exchange.fill) {
+            match self.next_part(key, &mut relay, stack) {
+                Part::Data(mut data) => {
+                    let fits = self.cache.as_mut().is_some_and(|cache| cache.append(fill, &mut data));
+                    if let Some(exchange) = self.exchange(key).filter(|_| !fits) {
+                        exchange.fill = None;
+                        exchange.rest = data;
+                    }
+                }
+                Part::None => break,
+                Part::End => {
+                    let end = self.length_of(serving.entry);
+                    self.set_stage(key, Stage::Cached { serving, end, cut: false });
+                    self.finish_response(key, relay, stack);
+                    return true;
+                }
+                Part::Lost => return true,
+            }
         }
-        exchange.sent = at;
-        if at < end {
-            exchange.stage = Stage::Cached { entry, at, end };
+        let end = self.length_of(serving.entry);
+        if !self.serve(key, serving, end) {
             return false;
         }
-        exchange.stage = Stage::Answered;
-        cache.release(entry);
+        let Some(exchange) = self.exchange(key).filter(|exchange| exchange.fill.is_none()) else {
+            return false;
+        };
+        exchange.stage = Stage::Relaying(relay);
+        self.release(serving.entry);
+        self.queue_rest(key, relay.chunked, stack)
+    }
+
+    /// Queues more of an entry's body, and what follows it; true when that was the last of it.
+    pub(super) fn serve_cached(
+        &mut self,
+        key: Key,
+        serving: Serving,
+        end: u64,
+        cut: bool,
+        stack: &mut Stack<M>,
+    ) -> bool {
+        if !self.serve(key, serving, end) {
+            return false;
+        }
+        if cut {
+            if self.queue_rest(key, serving.chunked, stack) {
+                self.end_short(key, stack);
+            }
+            return true;
+        }
+        if !self.queue_end(key, serving.chunked, stack) {
+            return false;
+        }
+        self.set_stage(key, Stage::Answered);
+        self.release(serving.entry);
         true
+    }
+
+    /// The backend broke off a response on its way into an entry: the client gets what came of it.
+    pub(super) fn serve_cut(&mut self, key: Key, serving: Serving) {
+        let end = self.length_of(serving.entry);
+        let Some(exchange) = self.exchange(key) else { return };
+        exchange.stage = Stage::Cached { serving, end, cut: true };
+        if let (Some(fill), Some(cache)) = (exchange.fill.take(), &mut self.cache) {
+            cache.abandon(fill);
+        }
+        self.touch(key);
+    }
+
+    /// The entry that the client's response grows into, pinned, if it is being stored.
+    pub(super) fn growing(&mut self, key: Key) -> Option<EntryId> {
+        let fill = self.exchange(key)?.fill?;
+        self.cache.as_mut()?.growing(fill)
+    }
+
+    /// Queues of an entry's body what there is room for; true when all up to `end` is queued.
+    fn serve(&mut self, key: Key, mut serving: Serving, end: u64) -> bool {
+        let limit = self.config.limits.send_buffer_bytes;
+        let (Some(cache), Some(client)) = (&mut self.cache, self.clients.get_mut(key)) else { return false };
+        let mut dry = false;
+        while serving.at < end && client.outbound.len() < limit && !dry {
+            let piece = cache.read(serving.entry, serving.at, to_boundary(serving.at));
+            let piece = piece.filter(|piece| !piece.is_empty());
+            let length = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            let framed = match piece {
+                Some(piece) if serving.chunked => encode::chunk(&self.memory, piece).ok(),
+                piece => piece,
+            };
+            // Where packet memory ran out, more of it may be there when the client has taken some.
+            dry = framed.is_none();
+            if let Some(framed) = framed {
+                serving.at += length;
+                client.outbound.append(framed);
+            }
+        }
+        if thicken(&self.memory, &mut client.outbound) {
+            self.counters.count(Counter::Thickened);
+        }
+        let Phase::Exchange(exchange) = &mut client.phase else { return false };
+        exchange.sent = serving.at;
+        if let Stage::Filling(_, its) | Stage::Cached { serving: its, .. } = &mut exchange.stage {
+            *its = serving;
+        }
+        if dry {
+            self.touch(key);
+        }
+        serving.at >= end
+    }
+
+    /// Queues what came of the body and did not fit its entry.
+    fn queue_rest(&mut self, key: Key, chunked: bool, stack: &mut Stack<M>) -> bool {
+        let Some(exchange) = self.exchange(key) else { return false };
+        let rest = exchange.rest.take();
+        exchange.sent = exchange.sent.saturating_add(rest.len() as u64);
+        self.queue(key, rest, chunked, stack)
+    }
+
+    fn length_of(&self, entry: EntryId) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| cache.body_len(entry))
+    }
+
+    fn release(&mut self, entry: EntryId) {
+        if let Some(cache) = &mut self.cache {
+            cache.release(entry);
+        }
     }
 
     /// A 304 to our own question: the entry holds, and is the answer. False when it is none of ours.
@@ -178,4 +289,9 @@ impl<M: Memory> Sessions<M> {
             exchange.fill = fill;
         }
     }
+}
+
+/// Bytes from `at` to where the cache cuts a body: to cut elsewhere would put a record into more segments.
+fn to_boundary(at: u64) -> usize {
+    usize::try_from(PIECE - at % PIECE).unwrap_or(0)
 }

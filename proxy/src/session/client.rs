@@ -6,7 +6,7 @@ use levee_buf::Memory;
 use levee_http::h1::HeadScanner;
 use levee_tcp::ConnId;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Stage};
 use crate::slab::Key;
 
 /// A connection that a client opened.
@@ -151,9 +151,12 @@ impl<M: Memory> Client<M> {
         matches!(self.phase, Phase::Closing | Phase::Lingering)
     }
 
-    /// Its response is being fetched into the cache.
-    pub(super) const fn is_filling(&self) -> bool {
-        matches!(&self.phase, Phase::Exchange(exchange) if exchange.fill.is_some())
+    /// What it holds of the bytes of the backend that it is tied to. What an entry has of them is the cache's.
+    pub(super) const fn relayed(&self) -> &M::Chain {
+        match &self.phase {
+            Phase::Exchange(exchange) if matches!(exchange.stage, Stage::Filling(..)) => &exchange.rest,
+            _ => &self.outbound,
+        }
     }
 
     /// The backend connection it is tied to.

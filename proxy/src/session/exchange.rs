@@ -38,6 +38,8 @@ pub(super) struct Exchange<M: Memory> {
     pub(super) fill: Option<FillId>,
     /// The entry that the fetch may confirm by a 304.
     pub(super) stale: Option<EntryId>,
+    /// What came of the response's body and did not fit the entry any more: it follows what the entry has.
+    pub(super) rest: M::Chain,
     /// Interim responses passed on.
     pub(super) interim: u8,
     /// The answer came out of the cache.
@@ -55,27 +57,56 @@ pub(super) enum Stage {
     /// The request is with a backend; no head of a response yet.
     Requested(Key),
     /// The response's body comes from a backend.
-    Relaying {
-        /// The connection.
-        upstream: Key,
-        /// How its end is found.
-        body: Body,
-        /// Whether it leaves in chunks.
-        chunked: bool,
-        /// Whether the backend's connection lives on.
-        reusable: bool,
-    },
+    Relaying(Relay),
+    /// It comes from a backend into an entry, and out of that to the client.
+    Filling(Relay, Serving),
     /// The body comes out of the cache.
     Cached {
-        /// Pinned.
-        entry: EntryId,
-        /// Bytes already queued.
-        at: u64,
+        /// How far it is.
+        serving: Serving,
         /// Bytes in all.
         end: u64,
+        /// The backend broke off there.
+        cut: bool,
     },
     /// The whole answer is queued.
     Answered,
+}
+
+/// The body of a backend's response.
+#[derive(Clone, Copy)]
+pub(super) struct Relay {
+    /// The connection.
+    pub(super) upstream: Key,
+    /// How its end is found.
+    pub(super) body: Body,
+    /// Whether it leaves in chunks.
+    pub(super) chunked: bool,
+    /// Whether the backend's connection lives on.
+    pub(super) reusable: bool,
+}
+
+/// A body that an entry has.
+#[derive(Clone, Copy)]
+pub(super) struct Serving {
+    /// Pinned.
+    pub(super) entry: EntryId,
+    /// Bytes already queued.
+    pub(super) at: u64,
+    /// Whether it leaves in chunks.
+    pub(super) chunked: bool,
+}
+
+/// What a backend's connection has of a body.
+pub(super) enum Part<C> {
+    /// Some of it.
+    Data(C),
+    /// Nothing, for now.
+    None,
+    /// The end.
+    End,
+    /// No end: the backend has let the client down, who was told.
+    Lost,
 }
 
 impl<M: Memory> Exchange<M> {
@@ -91,14 +122,20 @@ impl<M: Memory> Exchange<M> {
 
     /// A part of the answer is on its way.
     pub(super) const fn has_begun(&self) -> bool {
-        matches!(self.stage, Stage::Relaying { .. } | Stage::Cached { .. })
+        matches!(self.stage, Stage::Relaying(_) | Stage::Filling(..) | Stage::Cached { .. })
     }
 
     pub(super) const fn upstream(&self) -> Option<Key> {
         match self.stage {
-            Stage::Requested(upstream) | Stage::Relaying { upstream, .. } => Some(upstream),
+            Stage::Requested(upstream) => Some(upstream),
+            Stage::Relaying(relay) | Stage::Filling(relay, _) => Some(relay.upstream),
             _ => None,
         }
+    }
+
+    /// What the backend sends is taken whatever the client takes: it goes into an entry.
+    pub(super) const fn is_filling(&self) -> bool {
+        matches!(self.stage, Stage::Filling(..)) && self.fill.is_some()
     }
 
     /// Whether another server may be asked.
@@ -125,10 +162,9 @@ impl<M: Memory> Sessions<M> {
         match exchange.stage {
             Stage::Parked => false,
             Stage::Requested(upstream) => self.read_response(key, upstream, stack),
-            Stage::Relaying { upstream, body, chunked, reusable } => {
-                self.relay_body(key, upstream, body, chunked, reusable, stack)
-            }
-            Stage::Cached { entry, at, end } => self.serve_cached(key, entry, at, end),
+            Stage::Relaying(relay) => self.relay_body(key, relay, stack),
+            Stage::Filling(relay, serving) => self.fill_body(key, relay, serving, stack),
+            Stage::Cached { serving, end, cut } => self.serve_cached(key, serving, end, cut, stack),
             Stage::Answered => {
                 self.finish_exchange(key, stack);
                 true
@@ -203,87 +239,91 @@ impl<M: Memory> Sessions<M> {
         true
     }
 
-    /// Passes what arrived of the response's body on to the client, and into the cache.
-    fn relay_body(
-        &mut self,
-        key: Key,
-        upstream_key: Key,
-        mut body: Body,
-        chunked: bool,
-        reusable: bool,
-        stack: &mut Stack<M>,
-    ) -> bool {
+    /// Passes what arrived of the response's body on to the client.
+    fn relay_body(&mut self, key: Key, mut relay: Relay, stack: &mut Stack<M>) -> bool {
         loop {
-            let (Some(client), Some(upstream)) =
-                (self.clients.get_mut(key), self.upstreams.get_mut(upstream_key))
-            else {
-                return false;
-            };
-            let Phase::Exchange(exchange) = &mut client.phase else { return false };
-            let read = body.read(&self.memory, &mut upstream.inbound);
-            exchange.stage = Stage::Relaying { upstream: upstream_key, body, chunked, reusable };
-            match read {
-                Ok(BodyRead::Data(mut data)) => {
-                    exchange.sent = exchange.sent.saturating_add(data.len() as u64);
-                    if let (Some(fill), Some(cache)) = (exchange.fill, &mut self.cache)
-                        && !cache.append(fill, &mut data)
-                    {
-                        exchange.fill = None;
+            let part = self.next_part(key, &mut relay, stack);
+            match part {
+                Part::Data(data) => {
+                    if let Some(exchange) = self.exchange(key) {
+                        exchange.sent = exchange.sent.saturating_add(data.len() as u64);
                     }
-                    let framed = if chunked { encode::chunk(&self.memory, data) } else { Ok(data) };
-                    let Ok(framed) = framed else {
-                        self.counters.count(Counter::ShedMemory);
-                        self.drop_client(key, stack);
-                        return false;
-                    };
-                    client.outbound.append(framed);
-                    if thicken(&self.memory, &mut client.outbound) {
-                        self.counters.count(Counter::Thickened);
-                    }
-                }
-                Ok(BodyRead::More) if upstream.fin => match body.finish() {
-                    Ok(()) if !upstream.broken => break,
-                    _ => {
-                        self.let_down(key, upstream_key, Letdown::Lost, stack);
+                    if !self.queue(key, data, relay.chunked, stack) {
                         return false;
                     }
-                },
-                Ok(BodyRead::More) => return false,
-                Ok(BodyRead::End) => break,
-                Err(rejection) if rejection.reason == Reason::MemoryExhausted => {
-                    self.touch(key);
-                    return false;
                 }
-                Err(_) => {
-                    self.let_down(key, upstream_key, Letdown::Invalid, stack);
-                    return false;
-                }
+                Part::None | Part::Lost => return false,
+                Part::End => break,
             }
         }
-        self.finish_response(key, upstream_key, chunked, reusable, stack);
+        if !self.queue_end(key, relay.chunked, stack) {
+            return false;
+        }
+        self.set_stage(key, Stage::Answered);
+        self.finish_response(key, relay, stack);
+        true
+    }
+
+    /// What has come of the body since the last time.
+    pub(super) fn next_part(&mut self, key: Key, relay: &mut Relay, stack: &mut Stack<M>) -> Part<M::Chain> {
+        let Some(upstream) = self.upstreams.get_mut(relay.upstream) else { return Part::None };
+        let read = relay.body.read(&self.memory, &mut upstream.inbound);
+        let (fin, broken) = (upstream.fin, upstream.broken);
+        if let Some(exchange) = self.exchange(key) {
+            match &mut exchange.stage {
+                Stage::Relaying(its) | Stage::Filling(its, _) => *its = *relay,
+                _ => {}
+            }
+        }
+        let letdown = match read {
+            Ok(BodyRead::Data(data)) => return Part::Data(data),
+            Ok(BodyRead::End) => return Part::End,
+            Ok(BodyRead::More) if fin && !broken && relay.body.finish().is_ok() => return Part::End,
+            Ok(BodyRead::More) if fin => Letdown::Lost,
+            Ok(BodyRead::More) => return Part::None,
+            Err(rejection) if rejection.reason == Reason::MemoryExhausted => {
+                self.touch(key);
+                return Part::None;
+            }
+            Err(_) => Letdown::Invalid,
+        };
+        self.let_down(key, relay.upstream, letdown, stack);
+        Part::Lost
+    }
+
+    /// Queues a part of the response's body for the client; false without memory for it, and without the client
+    /// then.
+    pub(super) fn queue(&mut self, key: Key, data: M::Chain, chunked: bool, stack: &mut Stack<M>) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let framed = if chunked { encode::chunk(&self.memory, data) } else { Ok(data) };
+        let Ok(framed) = framed else {
+            self.counters.count(Counter::ShedMemory);
+            self.drop_client(key, stack);
+            return false;
+        };
+        client.outbound.append(framed);
+        if thicken(&self.memory, &mut client.outbound) {
+            self.counters.count(Counter::Thickened);
+        }
+        true
+    }
+
+    /// Queues the end of the response's body, as [`Sessions::queue`] its parts.
+    pub(super) fn queue_end(&mut self, key: Key, chunked: bool, stack: &mut Stack<M>) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        if chunked && encode::last_chunk(&self.memory, &mut client.outbound).is_err() {
+            self.counters.count(Counter::ShedMemory);
+            self.drop_client(key, stack);
+            return false;
+        }
         true
     }
 
     /// The response's body has ended at the backend.
-    pub(super) fn finish_response(
-        &mut self,
-        key: Key,
-        upstream: Key,
-        chunked: bool,
-        reusable: bool,
-        stack: &mut Stack<M>,
-    ) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let Phase::Exchange(exchange) = &mut client.phase else { return };
-        if chunked && encode::last_chunk(&self.memory, &mut client.outbound).is_err() {
-            self.counters.count(Counter::ShedMemory);
-            self.drop_client(key, stack);
-            return;
-        }
-        let complete = exchange.body_done;
-        exchange.stage = Stage::Answered;
+    pub(super) fn finish_response(&mut self, key: Key, relay: Relay, stack: &mut Stack<M>) {
+        let complete = self.exchange(key).is_some_and(|exchange| exchange.body_done);
         self.finish_fill(key);
-        self.finish_upstream(upstream, reusable && complete, stack);
+        self.finish_upstream(relay.upstream, relay.reusable && complete, stack);
     }
 
     /// The answer is queued: the client's connection goes on to the next request, or ends.
@@ -305,10 +345,11 @@ impl<M: Memory> Sessions<M> {
         if let Phase::Exchange(exchange) = &mut client.phase {
             let fill = exchange.fill.take();
             let pinned = match exchange.stage {
-                Stage::Cached { entry, .. } => Some(entry),
+                Stage::Filling(_, serving) | Stage::Cached { serving, .. } => Some(serving.entry),
                 _ => None,
             };
             exchange.stage = Stage::Answered;
+            exchange.rest = M::Chain::default();
             if let Some(cache) = &mut self.cache {
                 if let Some(fill) = fill {
                     cache.abandon(fill);

@@ -224,6 +224,11 @@ impl<M: Memory> Sessions<M> {
         self.crypto.engine.account(say);
     }
 
+    /// What the AEAD engine tells of itself.
+    pub(crate) fn account_of_aead(&self, say: &mut dyn FnMut(&str, u64)) {
+        self.crypto.aead.account(say);
+    }
+
     /// Public-key jobs that wait.
     #[must_use]
     pub(crate) fn jobs(&self) -> usize {
@@ -267,7 +272,7 @@ impl<M: Memory> Sessions<M> {
         }
     }
 
-    /// Resets every connection and forgets it.
+    /// Resets every connection and forgets it, and what is cached.
     pub(crate) fn abort_all(&mut self, stack: &mut Stack<M>) {
         let mut next = 0;
         while let Some(key) = self.clients.next_key(next) {
@@ -279,7 +284,9 @@ impl<M: Memory> Sessions<M> {
             next = key.index() + 1;
             self.drop_upstream(key, stack);
         }
-        self.cache = None;
+        if let Some(cache) = &mut self.cache {
+            cache.purge_all();
+        }
     }
 
     /// Something is to be done though nothing arrives.

@@ -5,8 +5,9 @@
 //! Received bytes give their room in the TCP window back only when nothing here holds them any more: what
 //! a client sends waits in its TLS connection, in `inbound` or in the backend's `outbound`; what a backend
 //! sends waits in its `inbound` or in the client's `outbound`. So each side of a connection holds at most
-//! one receive buffer, whatever the other side does; a fetch into the cache may run one more ahead of its
-//! client, and answers to pipelined requests may wait up to a send buffer.
+//! one receive buffer, whatever the other side does; answers to pipelined requests may wait up to a send
+//! buffer. What goes into a cache entry is the cache's, within its limits: others wait for it, so that it goes at
+//! the backend's pace and not at its first client's.
 
 use levee_buf::{Memory, Pieces};
 use levee_tcp::{ConnId, Stack};
@@ -48,25 +49,26 @@ impl<M: Memory> Sessions<M> {
         let now_ns = self.now.instant.0;
         let Some(client) = self.clients.get_mut(key) else { return };
         let tied = client.upstream();
-        // Others wait for a fetch into the cache: it may run ahead of its own client.
-        let ahead = if client.is_filling() { self.config.limits.receive_buffer_bytes } else { 0 };
         let mut is_connecting = false;
         let mut held = client.inbound.len() + client.tls.as_ref().map_or(0, levee_tls::Connection::buffered);
         if let Some((key, upstream)) = tied.and_then(|key| Some((key, self.upstreams.get_mut(key)?))) {
             held += upstream.outbound.len();
             is_connecting = !upstream.connected;
+            let passed_on = client.relayed();
             give_back(
                 stack,
                 upstream.conn,
                 &mut upstream.received,
-                upstream.inbound.len() + client.outbound.len().saturating_sub(ahead),
-                || upstream.inbound.segments() + client.outbound.segments(),
+                upstream.inbound.len() + passed_on.len(),
+                || upstream.inbound.segments() + passed_on.segments(),
             );
             if upstream.connected && (!upstream.outbound.is_empty() || upstream.finishing) {
                 stack.wake(upstream.conn);
             }
             let backends_turn = match &client.phase {
-                Phase::Exchange(exchange) => client.outbound.is_empty() && !exchange.wants_request_body(),
+                Phase::Exchange(exchange) => {
+                    exchange.is_filling() || client.outbound.is_empty() && !exchange.wants_request_body()
+                }
                 _ => false,
             };
             let progress = std::mem::take(&mut upstream.progress);
@@ -161,8 +163,7 @@ enum Overdue {
     Fetch,
 }
 
-/// A request waits no longer than this for another's fetch into the cache, which goes at the pace of the
-/// other's client once that is a receive buffer behind.
+/// A request waits no longer than this for another's fetch into the cache, which goes at the backend's pace.
 pub(super) const FETCH_BY_ANOTHER: std::time::Duration = std::time::Duration::from_secs(2);
 
 const REQUEST_TIMEOUT: u16 = 408;

@@ -87,6 +87,7 @@ impl<M: Memory> Sessions<M> {
             stage: Stage::Answered,
             fill: None,
             stale: None,
+            rest: M::Chain::default(),
             interim: 0,
             cached: false,
             status: 0,

@@ -10,7 +10,7 @@ use levee_tcp::Stack;
 use super::Sessions;
 use super::backend::Letdown;
 use super::client::Phase;
-use super::exchange::{Exchange, Stage};
+use super::exchange::{Exchange, Relay, Serving, Stage};
 use super::request::{take_head, write};
 use crate::metrics::Counter;
 use crate::slab::Key;
@@ -103,7 +103,12 @@ impl<M: Memory> Sessions<M> {
         }
         let chunked = length == Length::Chunked;
         let (body, reusable) = (Body::new(framing.length), framing.keep_alive && !alone);
-        self.set_stage(key, Stage::Relaying { upstream, body, chunked, reusable });
+        let relay = Relay { upstream, body, chunked, reusable };
+        let stage = match self.growing(key) {
+            Some(entry) => Stage::Filling(relay, Serving { entry, at: 0, chunked }),
+            None => Stage::Relaying(relay),
+        };
+        self.set_stage(key, stage);
     }
 
     /// RFC 9110 section 15.2: "A proxy MUST forward 1xx responses unless the proxy itself requested the

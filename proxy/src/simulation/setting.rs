@@ -150,6 +150,7 @@ impl Setting {
                 engine: config::EngineChoice::RustCrypto,
                 nonces_ahead: false,
                 public_key: Vec::new(),
+                device_queue: None,
                 aead: config::AeadChoice::Software,
                 keylog: None,
             },

@@ -1,17 +1,12 @@
-//! Any text at all: no panic, and whatever is refused is refused with the file, the place and a reason.
+//! Any text at all, as `examine` wants it. A fuzzer writes more of them (`fuzz/src/configuration.rs`).
 
 use std::fmt::Write;
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
-
 use super::fixture::{GOOD, check};
-use crate::config::Problem;
+use crate::config::examine;
 
 /// Documents that are tried.
 const DOCUMENTS: u32 = 1000;
-
-/// Problems of a document that are looked at: each shows the document's lines.
-const SHOWN: usize = 20;
 
 /// Values of every type, at the ends of what they can be, and none.
 const VALUES: [&str; 34] = [
@@ -133,41 +128,9 @@ fn documents_that_are_too_much() {
     see(&GOOD.replace('\n', "\r\n"));
 }
 
-/// Whether `text` is accepted; what is said of it is said well, and what is accepted means the same when it is
-/// written another way.
+/// Whether `text` is accepted, where there are certificates.
 fn see(text: &str) -> bool {
-    match check(text).0 {
-        Ok((config, warnings)) => {
-            warnings.iter().for_each(|warning| well_said(warning, text));
-            let table: toml::Table = text.trim_start_matches('\u{feff}').parse().expect("it is TOML");
-            let (again, _) = check(&table.to_string()).0.expect("the same, written another way, is accepted");
-            assert_eq!(format!("{again:?}"), format!("{config:?}"));
-            true
-        }
-        Err(rejected) => {
-            assert!(!rejected.problems().is_empty(), "refused without a reason");
-            rejected.problems().iter().take(SHOWN).for_each(|problem| well_said(problem, text));
-            false
-        }
-    }
-}
-
-/// A line for logs that begins with the file and, unless it is about the whole, the place; and a picture.
-fn well_said(problem: &Problem, text: &str) {
-    let line = problem.line();
-    let rest = line.strip_prefix("levee.toml:").expect("the file is named");
-    if problem.position() != usize::MAX {
-        let mut parts = rest.splitn(3, ':');
-        let place = (parts.next().map(str::parse::<usize>), parts.next().map(str::parse::<usize>));
-        let (Some(Ok(row)), Some(Ok(column))) = place else { panic!("no place in {line}") };
-        assert!(row >= 1 && column >= 1 && row <= text.matches('\n').count() + 1, "{line}");
-        assert!(parts.next().is_some_and(|what| what.trim().len() > 3), "nothing is said: {line}");
-    }
-    assert!(problem.position() == usize::MAX || text.is_char_boundary(problem.position()), "{line}");
-    let mut picture = String::new();
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
-    handler.render_report(&mut picture, problem).expect("a string has room");
-    assert!(!picture.is_empty());
+    examine::see(text, |text| check(text).0)
 }
 
 /// `text` with a few changes.

@@ -1,6 +1,5 @@
 //! A small configuration that is good, its certificates, and ways to spoil it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,9 +12,9 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+use crate::config::examine::{FILE, machine};
 use crate::config::reader::Key;
-use crate::config::surroundings::Surroundings;
-use crate::config::{Config, Outcome, Problem, User, read};
+use crate::config::{Config, Outcome, Problem, read};
 
 /// The smallest configuration of use.
 pub(super) const GOOD: &str = r#"[workers]
@@ -53,24 +52,9 @@ servers = ["10.9.2.2:8080"]
 backend = "origin"
 "#;
 
-/// 2027-01-15.
-const NOW: i64 = 1_800_000_000;
-
-/// What comes of `text` on a machine with two CPUs and a PCI device, and the keys looked for.
+/// What comes of `text` on the machine of [`machine`], and the keys looked for.
 pub(super) fn check(text: &str) -> (Outcome, Vec<Key>) {
-    let pci = BTreeSet::from(["0000:3b:00.0".to_owned()]);
-    let surroundings = Surroundings { cpus: BTreeSet::from([0, 1]), pci, user, now: NOW };
-    read("levee.toml", text, directory(), &surroundings)
-}
-
-fn user(name: &str) -> Option<User> {
-    let (uid, gid) = match name {
-        "root" => (0, 0),
-        "levee" => (998, 997),
-        "nobody" => (65534, 65534),
-        _ => return None,
-    };
-    Some(User { name: name.to_owned(), uid, gid })
+    read(FILE, text, directory(), &machine())
 }
 
 /// The configuration that `text` gives, which must be good and warn of nothing.
