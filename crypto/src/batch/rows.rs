@@ -143,7 +143,7 @@ pub(super) fn squared<const B: usize>(products: &Block, sums: &Block, x: &[Block
         columns[column] = sum(columns[column], sum(products[column], products[column]));
     }
     let x = &x[index / 2];
-    if index % 2 == 0 { squares::<0>(columns, x) } else { squares::<WIDTH>(columns, x) }
+    if index.is_multiple_of(2) { squares::<0>(columns, x) } else { squares::<WIDTH>(columns, x) }
 }
 
 /// Adds to five columns, of which the lowest is number `FIRST` of the square of a block, those squares of its
@@ -153,7 +153,7 @@ pub(super) fn squared<const B: usize>(products: &Block, sums: &Block, x: &[Block
 fn squares<const FIRST: usize>(mut columns: Block, block: &Block) -> Block {
     for column in 0..WIDTH {
         let limb = block[(FIRST + column) / 2];
-        columns[column] = if (FIRST + column) % 2 == 0 {
+        columns[column] = if (FIRST + column).is_multiple_of(2) {
             madd_lo(columns[column], limb, limb)
         } else {
             madd_hi(columns[column], limb, limb)
