@@ -19,10 +19,7 @@ use zeroize::Zeroize;
 
 use super::lanes::{Lanes, MASK, array, lanes, madd_hi, madd_lo, splat};
 use super::number::{Block, Number, WIDTH, low_bits, sum};
-use super::rows::{band_below, band_here, diagonal, doubled, half_row, quotient_row, row, triangle};
-
-/// Bits of an exponent that one multiplication takes; a limb holds 13 such digits.
-const WINDOW: usize = 4;
+use super::rows::{band_below, band_here, half_row, quotient_row, row, squared, triangle};
 
 /// Eight moduli, odd, each at least 2^16 times below R.
 #[derive(Zeroize)]
@@ -38,12 +35,13 @@ pub(super) struct Modulus<const B: usize> {
 #[derive(Zeroize)]
 pub(super) struct Scratch<const B: usize> {
     products: [[Block; B]; 2],
-    quotients: [[Block; B]; 2],
+    sums: [[Block; B]; 2],
 }
 
-/// The powers of a base; holds secrets between calls until it is wiped.
+/// The first `T` powers of a base, as many as a digit of an exponent has values; holds secrets between calls
+/// until it is wiped.
 #[derive(Zeroize)]
-pub(super) struct Table<const B: usize>([Number<B>; 1 << WINDOW]);
+pub(super) struct Table<const B: usize, const T: usize>([Number<B>; T]);
 
 impl<const B: usize> Modulus<B> {
     /// The moduli `limbs`; `square` is that of R, reduced.
@@ -149,18 +147,58 @@ impl<const B: usize> Modulus<B> {
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn multiply(&self, x: &mut Number<B>, y: &Number<B>, scratch: &mut Scratch<B>) {
+        self.multiply_by(x, y.0[0], scratch, |block, index, _| {
+            if index < B {
+                *block = y.0[index];
+            }
+        });
+    }
+
+    /// The same, for y the entry of `table` that the first of `digits` names. `lowest` is its lowest block, and
+    /// then that of the entry which the second names.
+    #[inline(never)]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    fn multiply_entry<const T: usize>(
+        &self,
+        x: &mut Number<B>,
+        table: &Table<B, T>,
+        lowest: &mut Block,
+        digits: &[Lanes; 2],
+        scratch: &mut Scratch<B>,
+    ) {
+        *lowest = self.multiply_by(x, *lowest, scratch, |block, index, part| {
+            let (digit, index) = if index < B { (digits[0], index) } else { (digits[1], 0) };
+            table.read(block, digit, index, part);
+        });
+    }
+
+    /// `x y / R`, in `x`. `block` is the lowest of y; `read` makes those of the numbers 1 to `B`, each in `B` parts,
+    /// so that it costs no time of its own. Returns what it made last, which is not of y.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    fn multiply_by(
+        &self,
+        x: &mut Number<B>,
+        mut block: Block,
+        scratch: &mut Scratch<B>,
+        read: impl Fn(&mut Block, usize, usize),
+    ) -> Block {
         let columns = scratch.products.as_flattened_mut();
-        row::<B, true>(columns, &x.0, &y.0[0]);
+        let y = block;
+        row::<B, true>(columns, &x.0, &y, |part| read(&mut block, 1, part));
         for index in 0..B - 1 {
             // What is read anew in each round would otherwise be kept, by the hundred, on the stack.
             let (x, modulus) = (black_box(&*x), black_box(&self.limbs));
             let (digits, carry) = self.digits(columns[index]);
             columns[index + 1][0] = sum(columns[index + 1][0], carry);
-            row::<B, false>(&mut columns[index + 1..], &x.0, &y.0[index + 1]);
-            quotient_row(&mut columns[index + 1..], modulus, &digits);
+            row::<B, false>(&mut columns[index + 1..], &x.0, &block, |_| {});
+            quotient_row::<B, 0>(&mut columns[index + 1..], modulus, &digits, |part| {
+                read(&mut block, index + 2, part);
+            });
         }
         let (digits, carry) = self.digits(columns[B - 1]);
         self.finish(&columns[B..], None, &digits, carry, x);
+        block
     }
 
     /// `x^2 / R`, in `x`: products of different limbs are computed once and doubled.
@@ -168,37 +206,34 @@ impl<const B: usize> Modulus<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn square(&self, x: &mut Number<B>, scratch: &mut Scratch<B>) {
         let products = scratch.products.as_flattened_mut();
-        let sums = scratch.quotients.as_flattened_mut();
-        for index in 0..B {
-            [sums[2 * index], sums[2 * index + 1]] = diagonal(&x.0[index]);
-        }
+        let sums = scratch.sums.as_flattened_mut();
         let zero = [_mm512_setzero_si512(); WIDTH];
         (products[0], products[1]) = triangle(zero, zero, &x.0[0]);
-        for index in 0..B - 1 {
+        let (digits, carry) = self.digits(squared(&products[0], &zero, &x.0, 0));
+        half_row::<B, true>(products, &x.0, 0);
+        quotient_row::<B, B>(&mut sums[1..], &self.limbs, &digits, |_| {});
+        sums[1][0] = sum(sums[1][0], carry);
+        for index in 1..B - 1 {
             let (x, modulus) = (black_box(&*x), black_box(&self.limbs));
-            let (digits, carry) = self.digits(doubled(&products[index], &sums[index]));
+            let (digits, carry) = self.digits(squared(&products[index], &sums[index], &x.0, index));
             sums[index + 1][0] = sum(sums[index + 1][0], carry);
-            if index == 0 {
-                half_row::<B, true>(products, &x.0, index);
-            } else {
-                half_row::<B, false>(products, &x.0, index);
-            }
-            quotient_row(&mut sums[index + 1..], modulus, &digits);
+            half_row::<B, false>(products, &x.0, index);
+            quotient_row::<B, 1>(&mut sums[index + 1..], modulus, &digits, |_| {});
         }
-        let (digits, carry) = self.digits(doubled(&products[B - 1], &sums[B - 1]));
+        let (digits, carry) = self.digits(squared(&products[B - 1], &sums[B - 1], &x.0, B - 1));
         (products[2 * B - 2], products[2 * B - 1]) = triangle(products[2 * B - 2], zero, &x.0[B - 1]);
         self.finish(&sums[B..], Some(&products[B..]), &digits, carry, x);
     }
 
-    /// `x` to the power of the low `bits` bits of `exponent`, a multiple of [`WINDOW`]; `x` in
-    /// Montgomery's form, before and after. Fixed windows; each reads the whole table.
+    /// `x` to the power of the low `bits` bits of `exponent`, above which it has none; `x` in Montgomery's form,
+    /// before and after. Fixed windows; each reads the whole table.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn power(
+    pub(super) fn power<const T: usize>(
         &self,
         x: &mut Number<B>,
         exponent: &Number<B>,
         bits: usize,
-        table: &mut Table<B>,
+        table: &mut Table<B, T>,
         scratch: &mut Scratch<B>,
     ) {
         let entries = &mut table.0;
@@ -213,17 +248,23 @@ impl<const B: usize> Modulus<B> {
                 self.multiply(&mut entries[index], x, scratch);
             }
         }
-        let mut factor = Number::zero();
-        let digits = bits / WINDOW;
-        table.select(exponent, digits - 1, x);
-        for digit in (0..digits - 1).rev() {
-            for _ in 0..WINDOW {
+        let count = bits.div_ceil(Table::<B, T>::WINDOW);
+        let digit = |index| Table::<B, T>::digit(exponent, index);
+        let highest = digit(count - 1);
+        for index in 0..B {
+            x.0[index] = table.block(highest, index);
+        }
+        let mut digits = [digit(count - 2); 2];
+        let mut lowest = table.block(digits[0], 0);
+        for index in (0..count - 1).rev() {
+            for _ in 0..Table::<B, T>::WINDOW {
                 self.square(x, scratch);
             }
-            table.select(exponent, digit, &mut factor);
-            self.multiply(x, &factor, scratch);
+            digits = [digits[1], digit(index.saturating_sub(1))];
+            self.multiply_entry(x, table, &mut lowest, &digits, scratch);
         }
-        factor.zeroize();
+        digits.zeroize();
+        lowest.zeroize();
     }
 
     /// `x` to the power of `exponent`, public and odd: `x` in Montgomery's form, `plain` the same number
@@ -276,7 +317,8 @@ impl<const B: usize> Modulus<B> {
         (digits, carry)
     }
 
-    /// `sums`, twice `products` and what the last `digits` bring, with `carry` and others moved up.
+    /// `sums`, what the last `digits` bring and, if there are `products`, twice these and the squares of limbs of
+    /// `x`, with `carry` and others moved up.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     fn finish(
@@ -294,7 +336,7 @@ impl<const B: usize> Modulus<B> {
                 columns = band_here(columns, &modulus[index + 1], digits);
             }
             if let Some(products) = products {
-                columns = doubled(&products[index], &columns);
+                columns = squared(&products[index], &columns, &x.0, B + index);
             }
             for column in &mut columns {
                 *column = sum(*column, carry);
@@ -309,35 +351,56 @@ impl<const B: usize> Scratch<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn new() -> Self {
         let zero = [[[_mm512_setzero_si512(); WIDTH]; B]; 2];
-        Self { products: zero, quotients: zero }
+        Self { products: zero, sums: zero }
     }
 }
 
-impl<const B: usize> Table<B> {
+impl<const B: usize, const T: usize> Table<B, T> {
+    /// Bits of a digit.
+    const WINDOW: usize = T.ilog2() as usize;
+
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn new() -> Self {
-        Self([Number::zero(); 1 << WINDOW])
+        const { assert!(T.is_power_of_two()) };
+        Self([Number::zero(); T])
     }
 
-    /// The entry that digit number `digit` of `exponent` names, in each lane its own; all are read.
-    #[inline(never)]
+    /// Digit number `index` of `exponent`, whose limbs have nothing above bit 52.
+    #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn select(&self, exponent: &Number<B>, digit: usize, entry: &mut Number<B>) {
-        let shift = splat((digit % 13 * WINDOW) as u64);
-        let limb = exponent.0[digit / 13 / WIDTH][digit / 13 % WIDTH];
-        let digit = _mm512_and_si512(_mm512_srlv_epi64(limb, shift), splat((1 << WINDOW) - 1));
-        for pair in 0..B / 2 {
-            let mut found = [[_mm512_setzero_si512(); WIDTH]; 2];
-            for value in 0..self.0.len() {
-                let mask = _mm512_cmpeq_epi64_mask(digit, splat(value as u64));
-                for half in 0..2 {
-                    let block = &self.0[value].0[2 * pair + half];
-                    for index in 0..WIDTH {
-                        found[half][index] = _mm512_mask_mov_epi64(found[half][index], mask, block[index]);
-                    }
-                }
+    fn digit(exponent: &Number<B>, index: usize) -> Lanes {
+        let (limb, shift) = (Self::WINDOW * index / 52, Self::WINDOW * index % 52);
+        let limbs = exponent.0.as_flattened();
+        let low = _mm512_srlv_epi64(limbs[limb], splat(shift as u64));
+        let high = match limbs.get(limb + 1) {
+            Some(limb) => _mm512_sllv_epi64(*limb, splat(52 - shift as u64)),
+            None => _mm512_setzero_si512(),
+        };
+        _mm512_and_si512(_mm512_or_si512(low, high), splat(T as u64 - 1))
+    }
+
+    /// Block `index` of the entry that `digit` names, in each lane its own; all are read.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    fn block(&self, digit: Lanes, index: usize) -> Block {
+        let mut block = [_mm512_setzero_si512(); WIDTH];
+        for part in 0..B {
+            self.read(&mut block, digit, index, part);
+        }
+        block
+    }
+
+    /// One of `B` parts of [`Table::block`]: reads as many of the entries.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    fn read(&self, block: &mut Block, digit: Lanes, index: usize, part: usize) {
+        let share = T.div_ceil(B);
+        for value in part * share..((part + 1) * share).min(T) {
+            let mask = _mm512_cmpeq_epi64_mask(digit, splat(value as u64));
+            let entry = &self.0[value].0[index];
+            for limb in 0..WIDTH {
+                block[limb] = _mm512_mask_mov_epi64(block[limb], mask, entry[limb]);
             }
-            [entry.0[2 * pair], entry.0[2 * pair + 1]] = found;
         }
     }
 }

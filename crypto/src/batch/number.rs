@@ -150,7 +150,7 @@ pub(super) fn multiply_add<const B: usize, const N: usize>(
     result.0[..B].copy_from_slice(&sum.0);
     result.0[..B].as_flattened_mut().iter_mut().for_each(|limb| *limb = low_bits(*limb));
     for (index, block) in y.0.iter().enumerate() {
-        row::<B, false>(&mut result.0[index..], &x.0, block);
+        row::<B, false>(&mut result.0[index..], &x.0, block, |_| {});
     }
     let mut carry = _mm512_setzero_si512();
     for limb in result.0.as_flattened_mut() {

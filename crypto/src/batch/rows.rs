@@ -13,30 +13,47 @@ use super::lanes::{madd_hi, madd_lo};
 use super::number::{Block, Number, WIDTH, sum};
 
 /// Adds the product of `x` and the block `y` to the first `B` blocks of `columns`, to nothing if they are
-/// `FRESH`, and sets the block above them.
+/// `FRESH`, and sets the block above them. Calls `beside` between blocks, with 0 to `B - 1`.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-pub(super) fn row<const B: usize, const FRESH: bool>(columns: &mut [Block], x: &[Block; B], y: &Block) {
+pub(super) fn row<const B: usize, const FRESH: bool>(
+    columns: &mut [Block],
+    x: &[Block; B],
+    y: &Block,
+    mut beside: impl FnMut(usize),
+) {
     let zero = [_mm512_setzero_si512(); WIDTH];
     let columns = &mut columns[..=B];
     columns[0] = band_here(if FRESH { zero } else { columns[0] }, &x[0], y);
     for index in 1..B {
         let before = if FRESH { zero } else { columns[index] };
         columns[index] = band(before, &x[index - 1], &x[index], y);
+        beside(index - 1);
     }
     columns[B] = band_below(zero, &x[B - 1], y);
+    beside(B - 1);
 }
 
-/// The part of [`row`] for the modulus and `digits` that lies above the digits' own columns.
+/// The part of [`row`] for the modulus and `digits` that lies above the digits' own columns. To the highest
+/// `FRESH` blocks of columns nothing was added before.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-pub(super) fn quotient_row<const B: usize>(columns: &mut [Block], modulus: &Number<B>, digits: &Block) {
+pub(super) fn quotient_row<const B: usize, const FRESH: usize>(
+    columns: &mut [Block],
+    modulus: &Number<B>,
+    digits: &Block,
+    mut beside: impl FnMut(usize),
+) {
+    let zero = [_mm512_setzero_si512(); WIDTH];
     let columns = &mut columns[..B];
     for index in 1..B {
-        let column = &mut columns[index - 1];
-        *column = band(*column, &modulus.0[index - 1], &modulus.0[index], digits);
+        let before = if index + FRESH > B { zero } else { columns[index - 1] };
+        columns[index - 1] = band(before, &modulus.0[index - 1], &modulus.0[index], digits);
+        beside(index - 1);
     }
-    columns[B - 1] = band_below(columns[B - 1], &modulus.0[B - 1], digits);
+    let before = if FRESH > 0 { zero } else { columns[B - 1] };
+    columns[B - 1] = band_below(before, &modulus.0[B - 1], digits);
+    beside(B - 1);
 }
 
 /// Adds the products of block `index` of `x`, not the last, with itself and the blocks above it, of two
@@ -117,27 +134,30 @@ pub(super) fn triangle(mut low: Block, mut high: Block, y: &Block) -> (Block, Bl
     (low, high)
 }
 
-/// The squares of the limbs of a block.
+/// `2 products + sums`, and the squares of limbs of `x` that fall on the columns of block `index`.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-pub(super) fn diagonal(block: &Block) -> [Block; 2] {
-    let zero = _mm512_setzero_si512();
-    let mut columns = [[zero; WIDTH]; 2];
-    for index in 0..WIDTH {
-        let [low, high] = [2 * index, 2 * index + 1];
-        columns[low / WIDTH][low % WIDTH] = madd_lo(zero, block[index], block[index]);
-        columns[high / WIDTH][high % WIDTH] = madd_hi(zero, block[index], block[index]);
+pub(super) fn squared<const B: usize>(products: &Block, sums: &Block, x: &[Block; B], index: usize) -> Block {
+    let mut columns = *sums;
+    for column in 0..WIDTH {
+        columns[column] = sum(columns[column], sum(products[column], products[column]));
     }
-    columns
+    let x = &x[index / 2];
+    if index.is_multiple_of(2) { squares::<0>(columns, x) } else { squares::<WIDTH>(columns, x) }
 }
 
-/// `2 products + sums`.
+/// Adds to five columns, of which the lowest is number `FIRST` of the square of a block, those squares of its
+/// limbs that fall there.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
-pub(super) fn doubled(products: &Block, sums: &Block) -> Block {
-    let mut block = *sums;
+fn squares<const FIRST: usize>(mut columns: Block, block: &Block) -> Block {
     for column in 0..WIDTH {
-        block[column] = sum(block[column], sum(products[column], products[column]));
+        let limb = block[(FIRST + column) / 2];
+        columns[column] = if (FIRST + column).is_multiple_of(2) {
+            madd_lo(columns[column], limb, limb)
+        } else {
+            madd_hi(columns[column], limb, limb)
+        };
     }
-    block
+    columns
 }

@@ -35,9 +35,9 @@ impl Key {
     /// than two of half of them, a public exponent of 2^32 or more.
     pub(crate) fn new(cpu: Cpu, key: &RsaPrivateKey) -> Option<Self> {
         let expanded: Box<dyn Private + Send> = match key.n().bits() {
-            2048 => Expanded::<4, 8>::new(cpu, key)?,
-            3072 => Expanded::<6, 12>::new(cpu, key)?,
-            4096 => Expanded::<8, 16>::new(cpu, key)?,
+            2048 => Expanded::<4, 8, 16>::new(cpu, key)?,
+            3072 => Expanded::<6, 12, 32>::new(cpu, key)?,
+            4096 => Expanded::<8, 16, 32>::new(cpu, key)?,
             _ => return None,
         };
         Some(Self { cpu, len: key.size(), expanded })
@@ -77,8 +77,8 @@ trait Private {
     );
 }
 
-/// A key with primes of `H` blocks and a modulus of `N`, twice as many.
-struct Expanded<const H: usize, const N: usize> {
+/// A key with primes of `H` blocks and a modulus of `N`, twice as many; powers are taken by tables of `T`.
+struct Expanded<const H: usize, const N: usize, const T: usize> {
     public_exponent: u32,
     modulus: Modulus<N>,
     p: Prime<H>,
@@ -90,7 +90,7 @@ struct Expanded<const H: usize, const N: usize> {
     /// r^e and 1/r, in Montgomery's form.
     blinding: [Number<N>; 2],
     uses_left: u32,
-    work: Work<H, N>,
+    work: Work<H, N, T>,
 }
 
 #[derive(Zeroize)]
@@ -111,21 +111,21 @@ enum Exponent {
 
 /// Numbers of one signature, wiped after it.
 #[derive(Zeroize)]
-struct Work<const H: usize, const N: usize> {
+struct Work<const H: usize, const N: usize, const T: usize> {
     scratch: Scratch<N>,
-    half: Half<H>,
+    half: Half<H, T>,
     modulo_p: Number<H>,
     modulo_q: Number<H>,
 }
 
 #[derive(Zeroize)]
-struct Half<const H: usize> {
+struct Half<const H: usize, const T: usize> {
     scratch: Scratch<H>,
-    table: Table<H>,
+    table: Table<H, T>,
     high: Number<H>,
 }
 
-impl<const H: usize, const N: usize> Private for Expanded<H, N> {
+impl<const H: usize, const N: usize, const T: usize> Private for Expanded<H, N, T> {
     fn sign(
         &mut self,
         _cpu: Cpu,
@@ -139,7 +139,7 @@ impl<const H: usize, const N: usize> Private for Expanded<H, N> {
     }
 }
 
-impl<const H: usize, const N: usize> Expanded<H, N> {
+impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
     fn new(_cpu: Cpu, key: &RsaPrivateKey) -> Option<Box<Self>> {
         let [p, q] = key.primes() else { return None };
         let exponent = key.e().to_bytes_be();
@@ -316,12 +316,12 @@ impl<const H: usize, const N: usize> Expanded<H, N> {
 impl<const H: usize> Prime<H> {
     /// `x` to the power of an exponent: at most the modulus.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn raise<const N: usize>(
+    fn raise<const N: usize, const T: usize>(
         &self,
         result: &mut Number<H>,
         x: &Number<N>,
         exponent: Exponent,
-        half: &mut Half<H>,
+        half: &mut Half<H, T>,
     ) {
         let exponent = match exponent {
             Exponent::Private => &self.private,
@@ -340,7 +340,7 @@ const fn prime_bits(blocks: usize) -> usize {
     256 * blocks
 }
 
-impl<const H: usize, const N: usize> Drop for Expanded<H, N> {
+impl<const H: usize, const N: usize, const T: usize> Drop for Expanded<H, N, T> {
     fn drop(&mut self) {
         for prime in [&mut self.p, &mut self.q, &mut self.both] {
             prime.zeroize();

@@ -82,11 +82,16 @@ fn check<const B: usize>(bits: usize, seed: usize) {
         1 => BigUint::from(u64::MAX),
         _ => random(64),
     });
-    let mut power = number::<B>(&xs);
-    modulus.enter(&mut power, &mut scratch);
-    modulus.power(&mut power, &number(&exponents), 64, &mut Table::new(), &mut scratch);
+    let mut base = number::<B>(&xs);
+    modulus.enter(&mut base, &mut scratch);
+    let exponent = number(&exponents);
+    let mut powers = [base; 2];
+    modulus.power(&mut powers[0], &exponent, 64, &mut Table::<B, 16>::new(), &mut scratch);
+    modulus.power(&mut powers[1], &exponent, 64, &mut Table::<B, 32>::new(), &mut scratch);
     let expected = |lane: usize| xs[lane].modpow(&exponents[lane], &moduli[lane]) * &radix * &radix;
-    assert_numbers(power, &modulus, &moduli, &radix, &|lane| expected(lane) % &moduli[lane]);
+    for power in powers {
+        assert_numbers(power, &modulus, &moduli, &radix, &|lane| expected(lane) % &moduli[lane]);
+    }
 
     for exponent in [3, 5, 0x1_0001, 0xffff_fffb] {
         let plain = number::<B>(&xs);
