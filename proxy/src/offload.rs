@@ -1,8 +1,8 @@
 //! AEAD by DPDK cryptodev, and by our own code for what no device does: `Devices`, `Offload`.
 //!
 //! The control plane opens the devices; each worker has a queue pair of each. A key goes to the device with
-//! the fewest keys among those that do its algorithm and are well (`health`). The few records of a handshake do not come here: a session
-//! costs more than it saves there.
+//! the fewest keys among those that do its algorithm and are well (`health`). The few records of a handshake do not
+//! come here: a session costs more than it saves there.
 
 mod health;
 
