@@ -122,7 +122,7 @@ counters! {
     UpstreamTimeout = "upstream_timeout",
     /// Requests for which every server had its limit of connections.
     UpstreamFull = "upstream_full",
-    /// Requests sent to another server after one failed.
+    /// Requests sent again after a server failed, or after a kept connection was found gone.
     UpstreamRetries = "upstream_retries",
     /// Connections upgraded to a tunnel.
     Tunnels = "tunnels",

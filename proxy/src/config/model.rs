@@ -306,7 +306,8 @@ pub struct Backend {
     pub max_fails: u32,
     /// How long it is left out.
     pub fail_timeout: Duration,
-    /// Further servers tried for an idempotent request that got no byte of a response.
+    /// Further servers tried for an idempotent request that got no byte of a response. Another one over a new
+    /// connection, where a kept one was gone, does not count.
     pub retries: u32,
 }
 

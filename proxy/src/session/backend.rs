@@ -12,7 +12,7 @@ use crate::config::Server;
 use crate::metrics::Counter;
 use crate::slab::Key;
 use crate::upstream::Upstream;
-use crate::upstream::pool::{Choice, ServerId};
+use crate::upstream::pool::{Choice, ServerId, Tried};
 
 /// How a backend let a request down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl<M: Memory> Sessions<M> {
         &mut self,
         key: Key,
         request: &RequestHead<'_>,
-        tried: Option<ServerId>,
+        tried: Option<Tried>,
         stack: &mut Stack<M>,
     ) {
         let Some(backend) = self.exchange(key).map(|exchange| exchange.backend) else { return };
@@ -209,8 +209,10 @@ impl<M: Memory> Sessions<M> {
         // What was not asked for is no answer, and what makes no sense is one.
         let silent = letdown == Letdown::Unasked || letdown != Letdown::Invalid && up.inbound.is_empty();
         self.counters.count(letdown.counter());
-        // A kept connection may have been closed for its age just when it was used again.
-        if !(reused && matches!(letdown, Letdown::Lost | Letdown::Unasked)) {
+        // A kept connection may have been closed for its age just when it was used again, or long before by a server
+        // that was not heard.
+        let was_gone = reused && matches!(letdown, Letdown::Lost | Letdown::Unasked);
+        if !was_gone {
             self.pools.failed(server, self.now.instant.0);
         }
         self.drop_upstream(upstream, stack);
@@ -221,9 +223,11 @@ impl<M: Memory> Sessions<M> {
             self.cut_off(key, stack);
             return;
         }
-        if silent && exchange.interim == 0 && exchange.may_retry(letdown == Letdown::Connect || unsent) {
+        let unsent = unsent || letdown == Letdown::Connect;
+        if silent && exchange.interim == 0 && exchange.may_retry(unsent, was_gone) {
             self.counters.count(Counter::UpstreamRetries);
-            self.with_request(key, |this, request| this.request_backend(key, request, Some(server), stack));
+            let tried = Some(Tried { server, was_gone });
+            self.with_request(key, |this, request| this.request_backend(key, request, tried, stack));
         } else {
             self.answer_error(key, letdown.status(), stack);
         }

@@ -138,16 +138,17 @@ impl<M: Memory> Exchange<M> {
         matches!(self.stage, Stage::Filling(..)) && self.fill.is_some()
     }
 
-    /// Whether another server may be asked.
+    /// Whether the request may be sent again.
     ///
     /// RFC 9110 section 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." What never
-    /// left (`unsent`) was not tried. A body that was passed on is not there any more.
-    pub(super) const fn may_retry(&mut self, unsent: bool) -> bool {
+    /// left (`unsent`) was not tried. A body that was passed on is not there any more. To find a kept connection gone
+    /// (`was_gone`) says nothing of the server, and does not count as a try: the next one is a new connection.
+    pub(super) const fn may_retry(&mut self, unsent: bool, was_gone: bool) -> bool {
         let repeatable = self.method.is_idempotent() || unsent;
-        if self.retries_left == 0 || !repeatable || self.body_bytes > 0 {
+        if !repeatable || self.body_bytes > 0 || !was_gone && self.retries_left == 0 {
             return false;
         }
-        self.retries_left -= 1;
+        self.retries_left -= !was_gone as u32;
         true
     }
 }

@@ -199,7 +199,8 @@ impl Ledger {
         assert_eq!(head.field("host"), Ok(Some("a.test")), "an origin got another host");
         ask.seen += 1;
         let repeatable = !matches!(ask.method, "POST" | "PATCH");
-        let tries = if repeatable { 1 + self.retries } else { 1 };
+        // Each try may find a kept connection that ends before it answers, and then takes a new one.
+        let tries = if repeatable { 2 * (1 + self.retries) } else { 1 };
         assert!(ask.seen <= ask.sent * tries, "request {id} came too often: {ask:?}");
         id
     }

@@ -13,6 +13,14 @@ pub(crate) struct ServerId {
     pub(crate) server: u16,
 }
 
+/// What was tried in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tried {
+    pub(crate) server: ServerId,
+    /// It was a kept connection that was not there any more, as all of that server may be: only a new one will do.
+    pub(crate) was_gone: bool,
+}
+
 /// The pools of all backends.
 pub(crate) struct Pools {
     pools: Vec<Pool>,
@@ -57,24 +65,25 @@ impl Pools {
         Self { pools: backends.iter().map(Pool::new).collect() }
     }
 
-    /// A server of `backend`, other than `tried` if there is another.
+    /// A server of `backend`, other than the one that was `tried` if there is another.
     ///
     /// A server that failed too often is left out until its time is over; when all are that could be tried, they
     /// are all tried again, since a proxy that refuses everything helps nobody.
-    pub(crate) fn choose(&mut self, backend: u16, tried: Option<ServerId>, now_ns: u64) -> Choice {
+    pub(crate) fn choose(&mut self, backend: u16, tried: Option<Tried>, now_ns: u64) -> Choice {
         let pool = &mut self.pools[usize::from(backend)];
-        let tried = tried.map(|id| usize::from(id.server));
+        let may_reuse = !tried.is_some_and(|tried| tried.was_gone);
+        let tried = tried.map(|tried| usize::from(tried.server.server));
         let Some(server) = pool
-            .pick(|index, state| Some(index) != tried && state.out_until_ns <= now_ns)
-            .or_else(|| pool.pick(|index, _| Some(index) != tried))
-            .or_else(|| pool.pick(|_, _| true))
+            .pick(may_reuse, |index, state| Some(index) != tried && state.out_until_ns <= now_ns)
+            .or_else(|| pool.pick(may_reuse, |index, _| Some(index) != tried))
+            .or_else(|| pool.pick(may_reuse, |_, _| true))
         else {
             return Choice::Full;
         };
         let id = ServerId { backend, server: u16::try_from(server).unwrap_or(u16::MAX) };
         let state = &mut pool.servers[server];
         state.busy += 1;
-        if let Some(key) = state.idle.pop() {
+        if may_reuse && let Some(key) = state.idle.pop() {
             pool.idle -= 1;
             return Choice::Reuse(key, id);
         }
@@ -170,13 +179,13 @@ impl Pool {
         }
     }
 
-    fn pick(&mut self, usable: impl Fn(usize, &ServerState) -> bool) -> Option<usize> {
+    fn pick(&mut self, may_reuse: bool, usable: impl Fn(usize, &ServerState) -> bool) -> Option<usize> {
         let count = self.servers.len();
         let turns = (0..count).map(|step| (self.next + step) % count);
         let limit = self.connections_limit;
         let mut open = turns.filter(|&index| {
             let state = &self.servers[index];
-            usable(index, state) && (!state.idle.is_empty() || state.connections < limit)
+            usable(index, state) && (may_reuse && !state.idle.is_empty() || state.connections < limit)
         });
         let chosen = match self.balance {
             Balance::RoundRobin => open.next(),

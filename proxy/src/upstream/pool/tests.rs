@@ -32,6 +32,10 @@ fn connect(pools: &mut Pools, now_ns: u64) -> ServerId {
     }
 }
 
+const fn failed(server: ServerId) -> Option<Tried> {
+    Some(Tried { server, was_gone: false })
+}
+
 #[test]
 fn round_robin_takes_turns_and_stops_at_the_limit() {
     let mut pools = Pools::new(&[backend(2, Balance::RoundRobin)]);
@@ -86,11 +90,11 @@ fn a_retry_prefers_another_server() {
     let mut pools = Pools::new(&[backend(2, Balance::RoundRobin)]);
     let first = connect(&mut pools, 0);
     connect(&mut pools, 0);
-    let Choice::Connect(second) = pools.choose(0, Some(first), 0) else { panic!("not full") };
+    let Choice::Connect(second) = pools.choose(0, failed(first), 0) else { panic!("not full") };
     assert_ne!(second, first);
     let mut alone = Pools::new(&[backend(1, Balance::RoundRobin)]);
     let only = connect(&mut alone, 0);
-    assert_eq!(alone.choose(0, Some(only), 0), Choice::Connect(only));
+    assert_eq!(alone.choose(0, failed(only), 0), Choice::Connect(only));
 }
 
 #[test]
@@ -101,9 +105,23 @@ fn a_second_try_goes_elsewhere_though_the_others_are_left_out() {
         pools.failed(second, 0);
     }
     // The first is in service, and has just been tried.
-    assert_eq!(pools.choose(0, Some(first), 0), Choice::Connect(second));
+    assert_eq!(pools.choose(0, failed(first), 0), Choice::Connect(second));
     // With no other there is no choice.
     let mut alone = Pools::new(&[backend(1, Balance::RoundRobin)]);
     let only = connect(&mut alone, 0);
-    assert_eq!(alone.choose(0, Some(only), 0), Choice::Connect(only));
+    assert_eq!(alone.choose(0, failed(only), 0), Choice::Connect(only));
+}
+
+#[test]
+fn where_a_kept_connection_was_gone_the_next_one_is_new() {
+    let mut keys = Slab::new(3);
+    let mut pools = Pools::new(&[backend(1, Balance::RoundRobin)]);
+    let opened: Vec<_> = (0..3).map(|n| (connect(&mut pools, 0), keys.insert(n).unwrap())).collect();
+    assert!(opened[1..].iter().all(|&(id, key)| pools.give_back(id, key)));
+    let Choice::Reuse(_, server) = pools.choose(0, None, 0) else { panic!("two are idle") };
+    let gone = Some(Tried { server, was_gone: true });
+    assert_eq!(pools.choose(0, gone, 0), Choice::Full);
+    pools.lost(server);
+    assert_eq!(pools.choose(0, gone, 0), Choice::Connect(server));
+    assert_eq!(pools.choose(0, failed(server), 0), Choice::Reuse(opened[1].1, server));
 }
