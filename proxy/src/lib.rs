@@ -10,6 +10,8 @@
 //! | `upstream` | connections to backends, and which server is chosen |
 //! | `route` | which backend a request goes to |
 //! | `offload` | AEAD by DPDK cryptodev |
+//! | `public_key` | public-key work by the batched engine and by DPDK cryptodev |
+//! | `health` | which crypto devices are left out |
 //! | `steer` | which lcore owns a flow |
 //! | `control` | signals, status line, log files |
 //! | `metrics`, `report`, `log` | what is counted, and said to people |
@@ -25,6 +27,7 @@ mod control;
 mod cycles;
 mod deadlines;
 mod generation;
+mod health;
 mod host;
 mod lent;
 mod log;

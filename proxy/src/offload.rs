@@ -1,10 +1,10 @@
 //! AEAD by DPDK cryptodev, and by our own code for what no device does: `Devices`, `Offload`.
 //!
 //! The control plane opens the devices; each worker has a queue pair of each. A key goes to the device with
-//! the fewest keys among those that do its algorithm and are well (`health`). The few records of a handshake do not
+//! the fewest keys among those that do its algorithm and are well (`condition`). The few records of a handshake do not
 //! come here: a session costs more than it saves there.
 
-mod health;
+mod condition;
 
 use levee_crypto::{
     Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, SoftwareAead, Token,
@@ -15,7 +15,7 @@ use miette::IntoDiagnostic;
 
 use crate::config::{AeadChoice, Config};
 use crate::lent::Lent;
-use health::Health;
+use condition::Condition;
 
 /// The device that is used when the configuration leaves the choice to us.
 const AUTO_DEVICE: &str = "crypto_aesni_gcm0";
@@ -96,7 +96,7 @@ pub(crate) struct Offload {
 struct Loaded {
     pair: Lent<QueuePair>,
     keys: usize,
-    health: Health,
+    condition: Condition,
 }
 
 /// Where a key is.
@@ -111,7 +111,7 @@ impl Offload {
     /// An engine over `pairs` for at most `sessions` keys. `clock` says nanoseconds and does not go back.
     pub(crate) fn new(pairs: Vec<Lent<QueuePair>>, sessions: usize, clock: Box<dyn Fn() -> u64>) -> Self {
         let count = u32::try_from(sessions).unwrap_or(u32::MAX);
-        let loaded = |pair| Loaded { pair, keys: 0, health: Health::default() };
+        let loaded = |pair| Loaded { pair, keys: 0, condition: Condition::default() };
         Self {
             devices: pairs.into_iter().map(loaded).collect(),
             software: SoftwareAead::new(sessions),
@@ -127,7 +127,7 @@ impl Offload {
         let algorithm = device_algorithm(key.algorithm());
         let Self { devices, clock, .. } = self;
         let able = devices.iter_mut().enumerate().filter(|(_, device)| {
-            device.pair.support(algorithm).in_place.is_some() && !device.health.is_left_out(clock)
+            device.pair.support(algorithm).in_place.is_some() && !device.condition.is_left_out(clock)
         });
         let chosen = able.min_by_key(|(_, device)| device.keys);
         if let Some((number, device)) = chosen
@@ -174,13 +174,13 @@ impl Aead<Pool> for Offload {
         match place {
             Place::Device { device, session: inner } => {
                 let device = &mut self.devices[device];
-                if device.health.hangs {
-                    device.health.refused += 1;
+                if device.condition.hangs {
+                    device.condition.refused += 1;
                     return Answer::Now(undone(operation));
                 }
                 match device.pair.submit(to_device(token, operation, inner)) {
                     crypto::Answer::Now(finished) => {
-                        device.health.answers(&finished, &self.clock);
+                        device.condition.answers(&finished, &self.clock);
                         Answer::Now(from_device(finished).1)
                     }
                     crypto::Answer::Later => Answer::Later,
@@ -203,16 +203,16 @@ impl Aead<Pool> for Offload {
     }
 
     fn flush(&mut self) {
-        for Loaded { pair, health, .. } in &mut self.devices {
+        for Loaded { pair, condition, .. } in &mut self.devices {
             pair.flush();
-            health.waits(pair.in_flight(), &self.clock);
+            condition.waits(pair.in_flight(), &self.clock);
         }
     }
 
     fn completed(&mut self) -> Option<(Token, Finished<Chain>)> {
         self.devices.iter_mut().find_map(|device| {
             let finished = device.pair.completed()?;
-            device.health.answers(&finished, &self.clock);
+            device.condition.answers(&finished, &self.clock);
             Some(from_device(finished))
         })
     }
@@ -226,15 +226,15 @@ impl Aead<Pool> for Offload {
     }
 
     fn account(&self, say: &mut dyn FnMut(&str, u64)) {
-        let sum = |of: fn(&Health) -> u64| self.devices.iter().map(|device| of(&device.health)).sum();
+        let sum = |of: fn(&Condition) -> u64| self.devices.iter().map(|device| of(&device.condition)).sum();
         for device in &self.devices {
-            say(device.pair.device(), device.health.done);
+            say(device.pair.device(), device.condition.health.done);
         }
         say("software", self.by_software);
         say("busy", self.busy);
-        say("failed", sum(|health| health.failed));
-        say("refused", sum(|health| health.refused));
-        say("left_out", sum(|health| health.left_out));
+        say("failed", sum(|condition| condition.health.failed));
+        say("refused", sum(|condition| condition.refused));
+        say("left_out", sum(|condition| condition.health.left_out));
     }
 }
 

@@ -1,5 +1,5 @@
 //! The AEAD engine over a real device, when it is given more than it takes, and when it goes away; every answer is
-//! opened again by other code. What a driver in software does not do, to fail an operation, is `health`'s test.
+//! opened again by other code. What a driver in software does not do, to fail an operation, is the test of `condition`.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,8 +9,9 @@ use levee_buf::{Chain as _, Memory, Pieces};
 use levee_crypto::{Aad, TAG_LEN};
 use levee_dpdk::Sizes;
 
-use super::health::{LEFT_OUT_NS, PATIENCE_NS};
+use super::condition::PATIENCE_NS;
 use super::*;
+use crate::health::LEFT_OUT_NS;
 use crate::lent::Home;
 use crate::testing::{eal, in_a_process};
 

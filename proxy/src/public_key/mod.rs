@@ -166,13 +166,13 @@ impl Engine for Shared {
     fn account(&self, say: &mut dyn FnMut(&str, u64)) {
         say("cpu", self.cpu.done);
         for side in &self.devices {
-            say(side.name(), side.done);
+            say(side.name(), side.health.done);
         }
         for fault in Fault::ALL {
             say(fault.name(), self.again[fault as usize]);
         }
         say("full", self.devices.iter().map(|side| side.full).sum());
-        say("left_out", self.devices.iter().map(|side| side.left_out).sum());
+        say("left_out", self.devices.iter().map(|side| side.health.left_out).sum());
     }
 }
 

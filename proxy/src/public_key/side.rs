@@ -3,6 +3,7 @@
 use levee_crypto::{Done, Job, KeyId, Raw, RawKeys, SystemRandom, Taken, Task, Token};
 
 use super::load::{Kind, Load};
+use crate::health::Health;
 
 /// A device's queue pair, with the keys that were installed in it.
 pub(crate) trait Device {
@@ -72,13 +73,9 @@ pub(super) struct Side {
     begins_anew: bool,
     /// When it is looked at for jobs that are late.
     look_at_ns: u64,
-    faults_in_a_row: u32,
-    /// Jobs are given to it from then on.
-    left_out_until_ns: u64,
-    /// Jobs done by it, jobs for which it had no room, and how often it was left out.
-    pub(super) done: u64,
+    pub(super) health: Health,
+    /// Jobs for which it had no room.
     pub(super) full: u64,
-    pub(super) left_out: u64,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the table is what makes jobs cost no allocation")]
@@ -99,10 +96,6 @@ enum Flight {
 pub(super) const PATIENCE_NS: u64 = 100_000_000;
 /// Between looks for jobs that are late.
 const LOOK_NS: u64 = 5_000_000;
-/// Faults in a row after which a device is left out.
-pub(super) const MOST_FAULTS: u32 = 4;
-/// For how long it is left out; then one fault more is enough.
-pub(super) const LEFT_OUT_NS: u64 = 1_000_000_000;
 
 impl Side {
     pub(super) fn new(device: Box<dyn Device>) -> Self {
@@ -115,11 +108,8 @@ impl Side {
             busy_since_ns: 0,
             begins_anew: false,
             look_at_ns: 0,
-            faults_in_a_row: 0,
-            left_out_until_ns: 0,
-            done: 0,
+            health: Health::default(),
             full: 0,
-            left_out: 0,
         }
     }
 
@@ -134,7 +124,7 @@ impl Side {
             Job::Sign { key, .. } => self.device.signs(*key),
             _ => kind != Kind::Other && self.device.multiplies(),
         };
-        if !able || now_ns < self.left_out_until_ns {
+        if !able || self.health.is_left_out(|| now_ns) {
             return None;
         }
         let has_room = !self.free.is_empty() && self.device.room() > 0;
@@ -234,12 +224,11 @@ impl Side {
         let Flight::Job { token, job, kind, .. } = was else { return };
         if let Taken::Done(done) = taken {
             self.load.goes(kind, true);
-            self.faults_in_a_row = 0;
-            self.done += 1;
+            self.health.does();
             left(Left::Done(token, done));
         } else {
             self.load.goes(kind, false);
-            self.count_fault(now_ns);
+            self.health.fails(now_ns);
             left(Left::Fault(fault, token, job, kind));
         }
     }
@@ -252,17 +241,9 @@ impl Side {
             }
             if let Flight::Job { token, job, kind, .. } = std::mem::replace(flight, Flight::Lost) {
                 self.load.goes(kind, false);
-                self.count_fault(now_ns);
+                self.health.fails(now_ns);
                 left(Left::Fault(Fault::Late, token, job, kind));
             }
-        }
-    }
-
-    fn count_fault(&mut self, now_ns: u64) {
-        self.faults_in_a_row += 1;
-        if self.faults_in_a_row >= MOST_FAULTS && now_ns >= self.left_out_until_ns {
-            self.left_out_until_ns = now_ns + LEFT_OUT_NS;
-            self.left_out += 1;
         }
     }
 }

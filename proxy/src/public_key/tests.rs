@@ -11,8 +11,9 @@ use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::{NonZeroScalar, PublicKey};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 
-use super::side::{LEFT_OUT_NS, MOST_FAULTS, PATIENCE_NS};
+use super::side::PATIENCE_NS;
 use super::*;
+use crate::health::{LEFT_OUT_NS, MOST_FAULTS};
 
 const US: u64 = 1000;
 /// Jobs that the engine holds.
