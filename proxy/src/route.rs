@@ -16,7 +16,11 @@ impl Routes {
     /// query).
     pub(crate) fn find(&self, authority: &[u8], path: &[u8]) -> Option<&Route> {
         let host = without_port(authority);
-        let path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let path = match path.split(|&byte| byte == b'?').next().unwrap_or_default() {
+            // RFC 9110 section 9.3.7: it asks about the server as a whole.
+            b"*" => b"/",
+            path => path,
+        };
         self.routes.iter().find(|route| host_matches(&route.host, host) && path_matches(&route.path, path))
     }
 }
@@ -69,6 +73,8 @@ mod tests {
             ("a.test", "/deeper", None),
             ("b.a.test", "/anything", Some(2)),
             (".a.test", "/", None),
+            ("b.a.test", "*", Some(2)),
+            ("a.test", "*", None),
             ("other", "/static/x", Some(3)),
             ("other", "/static", None),
             ("[::1]:80", "/static/", Some(3)),

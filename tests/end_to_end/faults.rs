@@ -10,6 +10,7 @@ use levee_tests::{
     Certificates, Client, Config, Curl, Network, Place, Site, Tls, binary, pattern, run, wait_for,
 };
 use nix::sys::ptrace;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
@@ -72,6 +73,40 @@ fn the_backends_link_goes_down_and_up() {
     });
     drop(client);
     site.finish();
+}
+
+/// A server's machine ends without a word and comes back: what the pool still has of it costs no request, even where none
+/// is tried again.
+#[test]
+fn a_server_comes_back_that_went_unheard() {
+    let mut site = Site::with(|config| {
+        config.set("workers.lcores", vec![0]).set("backend.0.retries", 0);
+    });
+    let place = site.network().origin();
+    let command = |program: &str, arguments: &[&str]| {
+        let mut command = place.command(program);
+        command.args(arguments);
+        let ended = run(command, b"", Duration::from_secs(5));
+        assert!(ended.exited(0), "{}", ended.text());
+        ended.text()
+    };
+    command("sysctl", &["-w", "net.ipv4.tcp_orphan_retries=1"]);
+    let mut client = Client::connect(&site, Tls::default());
+    assert_eq!(client.get("/bytes/1000").unwrap().body, pattern(1000));
+
+    switch(&place, "o0", "down");
+    site.origin().signal(Signal::SIGKILL);
+    wait_for("the server's connections to be forgotten", Duration::from_secs(30), || {
+        command("ss", &["-Htan", "dst", "10.9.2.1"]).trim().is_empty().then_some(())
+    });
+    switch(&place, "o0", "up");
+    site.restart_origin();
+    let response = client.get("/bytes/1000").unwrap();
+    assert_eq!((response.status, response.body), (200, pattern(1000)));
+    drop(client);
+    let end = site.finish();
+    assert_eq!(end.counter("upstream_reused"), 1);
+    assert_eq!(end.counter("upstream_retries"), 1);
 }
 
 /// Levee's own end of a link is switched off by an operator, and on again.
