@@ -3,7 +3,7 @@
 //! A case is one job and its answer. Key pairs, agreed secrets and PKCS #1 v1.5 signatures are compared bit
 //! for bit with both; ECDSA and PSS signatures, in which there is randomness, are verified by both. Each
 //! kind's share in the cases is the larger the less a case costs. Ten million of them, for which a core takes
-//! the better part of an hour:
+//! a quarter of an hour to an hour:
 //!
 //! `LEVEE_CASES=10000000 cargo test --release -p levee-crypto random_cases -- --nocapture`
 //!
