@@ -37,7 +37,8 @@ mod vacate;
 mod verify;
 
 pub use aead::{
-    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, SoftwareAead, TAG_LEN,
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Outcome, SessionId, SoftwareAead,
+    TAG_LEN,
 };
 pub use awslc::AwsLc;
 #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,7 @@
 mod condition;
 
 use levee_crypto::{
-    Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, SoftwareAead, Token,
+    Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Outcome, SessionId, SoftwareAead, Token,
 };
 use levee_dpdk::crypto::{self, Device, DeviceConfig, QueuePair};
 use levee_dpdk::{Chain, Eal, Pool};
@@ -180,7 +180,7 @@ impl Aead<Pool> for Offload {
                 }
                 match device.pair.submit(to_device(token, operation, inner)) {
                     crypto::Answer::Now(finished) => {
-                        device.condition.answers(&finished, &self.clock);
+                        device.condition.answers(finished.outcome, &self.clock);
                         Answer::Now(from_device(finished).1)
                     }
                     crypto::Answer::Later => Answer::Later,
@@ -205,14 +205,16 @@ impl Aead<Pool> for Offload {
     fn flush(&mut self) {
         for Loaded { pair, condition, .. } in &mut self.devices {
             pair.flush();
-            condition.waits(pair.in_flight(), &self.clock);
+            if condition.waits(pair.in_device(), &self.clock) {
+                pair.give_up();
+            }
         }
     }
 
     fn completed(&mut self) -> Option<(Token, Finished<Chain>)> {
         self.devices.iter_mut().find_map(|device| {
             let finished = device.pair.completed()?;
-            device.condition.answers(&finished, &self.clock);
+            device.condition.answers(finished.outcome, &self.clock);
             Some(from_device(finished))
         })
     }
@@ -241,7 +243,7 @@ impl Aead<Pool> for Offload {
 /// An operation that nobody does.
 fn undone(operation: Operation<Chain>) -> Finished<Chain> {
     let Operation { direction, text, into, .. } = operation;
-    Finished { direction, text: into.unwrap_or(text), ok: false }
+    Finished { direction, text: into.unwrap_or(text), outcome: Outcome::Failed }
 }
 
 const fn device_algorithm(algorithm: Algorithm) -> crypto::Algorithm {
@@ -287,8 +289,13 @@ fn back(operation: crypto::Operation, session: SessionId) -> Operation<Chain> {
 }
 
 fn from_device(finished: crypto::Finished) -> (Token, Finished<Chain>) {
-    let crypto::Finished { token, direction: way, text, ok, .. } = finished;
-    (Token(token), Finished { direction: direction(way), text, ok })
+    let crypto::Finished { token, direction: way, text, outcome } = finished;
+    let outcome = match outcome {
+        crypto::Outcome::Done => Outcome::Done,
+        crypto::Outcome::Forged => Outcome::Forged,
+        crypto::Outcome::Impossible | crypto::Outcome::Fault => Outcome::Failed,
+    };
+    (Token(token), Finished { direction: direction(way), text, outcome })
 }
 
 const fn direction(way: crypto::Direction) -> Direction {

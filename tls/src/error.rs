@@ -137,8 +137,9 @@ errors! {
     SharesFull "shares_full" Local InternalError, "All rooms for long key shares are taken, and there is no other group.";
     SessionsFull "sessions_full" Local InternalError, "The AEAD engine has no session left.";
     EngineFailed "engine_failed" Local InternalError, "The public-key engine failed.";
+    OpenFailed "open_failed" Local InternalError, "The AEAD engine failed at a received record.";
     // Its record took a sequence number, and what was in it with it: an alert behind it could not be opened.
-    SealFailed "seal_failed" Local None, "The AEAD engine failed.";
+    SealFailed "seal_failed" Local None, "The AEAD engine failed at a record of ours.";
     FlightTooLong "flight_too_long" Local InternalError, "A flight over the room of a segment.";
     KeyLimit "key_limit" Local CloseNotify, "TLS 1.2 keys protected as many records as they may.";
     UnexpectedCompletion "unexpected_completion" Local InternalError, "A completion that nothing waits for.";

@@ -164,8 +164,39 @@ pub struct Finished<C> {
     pub direction: Direction,
     /// `text` in place, `into` out of place. After a failed open its content is unspecified.
     pub text: C,
-    /// False: the tag did not match, or the device failed.
-    pub ok: bool,
+    /// Whether it was done.
+    pub outcome: Outcome,
+}
+
+impl<C> Finished<C> {
+    /// Whether `text` is what was asked for.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.outcome == Outcome::Done
+    }
+}
+
+/// How an [`Operation`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should.
+    Done,
+    /// The tag is another.
+    Forged,
+    /// The engine did not do it.
+    Failed,
+}
+
+impl Outcome {
+    /// Of an operation by our own code, which is done or not: what it does not open is forged.
+    #[must_use]
+    pub const fn by_hand(direction: Direction, done: bool) -> Self {
+        match (done, direction) {
+            (true, _) => Self::Done,
+            (false, Direction::Open) => Self::Forged,
+            (false, Direction::Seal) => Self::Failed,
+        }
+    }
 }
 
 /// When an [`Operation`] is answered.

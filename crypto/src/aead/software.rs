@@ -20,7 +20,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::streaming::start;
-use super::{Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, SessionId, TAG_LEN};
+use super::{
+    Aad, Aead, AeadKey, Algorithm, Answer, Direction, Finished, Operation, Outcome, SessionId, TAG_LEN,
+};
 use crate::Token;
 
 /// The most sessions a table can have: the rest of a [`SessionId`] tells its uses of a slot apart.
@@ -109,7 +111,7 @@ impl<M: Memory> Aead<M> for SoftwareAead {
             }
             (Direction::Open, Some(into)) => (into, None),
         };
-        Answer::Now(Finished { direction, text, ok: done.is_some() })
+        Answer::Now(Finished { direction, text, outcome: Outcome::by_hand(direction, done.is_some()) })
     }
 
     fn flush(&mut self) {}

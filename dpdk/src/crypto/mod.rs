@@ -128,12 +128,32 @@ pub struct Finished {
     pub token: u64,
     /// The operation's.
     pub direction: Direction,
-    /// `text` in place, `into` out of place. After a failed open its content is unspecified.
+    /// `text` in place, `into` out of place. After a failed open its content is unspecified; what was given up
+    /// ([`QueuePair::give_up`]) leaves nothing here.
     pub text: Chain,
-    /// False: the tag did not match, the operation could not be done, or the device failed.
-    pub ok: bool,
+    /// Whether it was done.
+    pub outcome: Outcome,
+}
+
+impl Finished {
+    /// Whether `text` is what was asked for.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.outcome == Outcome::Done
+    }
+}
+
+/// How an [`Operation`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should.
+    Done,
+    /// The tag is another.
+    Forged,
+    /// It is none that can be done.
+    Impossible,
     /// The device failed.
-    pub fault: bool,
+    Fault,
 }
 
 /// When an [`Operation`] is answered.

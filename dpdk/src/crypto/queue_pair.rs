@@ -14,7 +14,7 @@ use crate::chain::Chain;
 use crate::crypto::bursts::{self, Bursts};
 use crate::crypto::device::{Opened, Support};
 use crate::crypto::session::Sessions;
-use crate::crypto::{Algorithm, Answer, Direction, Finished, Operation, Path, SessionId, TAG_LEN};
+use crate::crypto::{Algorithm, Answer, Direction, Finished, Operation, Outcome, Path, SessionId, TAG_LEN};
 use crate::error::Error;
 use crate::mempool::Pool;
 use crate::queue::MAX_BURST;
@@ -32,8 +32,9 @@ pub struct QueuePair {
     operations: Vec<NonNull<sys::rte_crypto_op>>,
     flights: Vec<Option<Flight>>,
     free: Vec<u32>,
-    /// The session waits until its answers are taken, so that none overtakes them.
-    done: VecDeque<(SessionId, Finished)>,
+    /// The session waits until its answers are taken, so that none overtakes them; it goes on waiting (`None`) for
+    /// what was given up.
+    done: VecDeque<(Option<SessionId>, Finished)>,
     counters: Counters,
 }
 
@@ -125,6 +126,28 @@ impl QueuePair {
         self.bursts.waiting() + self.done.len()
     }
 
+    /// Of those, the ones that the device has, or is to be given.
+    #[must_use]
+    pub fn in_device(&self) -> usize {
+        self.bursts.waiting()
+    }
+
+    /// Answers, as faults, all that the device has or is to be given. Their bytes stay with it, which may still write
+    /// to them, until it gives them back.
+    pub fn give_up(&mut self) {
+        for flight in self.flights.iter_mut().flatten() {
+            if std::mem::replace(&mut flight.given_up, true) {
+                continue;
+            }
+            let Flight { token, direction, .. } = *flight;
+            self.counters.failed += 1;
+            self.done.push_back((
+                None,
+                Finished { token, direction, text: Chain::default(), outcome: Outcome::Fault },
+            ));
+        }
+    }
+
     /// Starts an operation. Operations of one session finish in the order of their submission.
     pub fn submit(&mut self, mut operation: Operation) -> Answer {
         let Some(plan) = self.plan(&operation) else { return Answer::Now(self.fail(operation)) };
@@ -163,7 +186,9 @@ impl QueuePair {
             self.collect();
         }
         let (session, finished) = self.done.pop_front()?;
-        self.sessions.finished(session);
+        if let Some(session) = session {
+            self.sessions.finished(session);
+        }
         Some(finished)
     }
 
@@ -303,29 +328,37 @@ impl QueuePair {
         self.free.push(slot);
         self.counters.later += 1;
         let session = flight.session;
+        if flight.given_up {
+            self.sessions.finished(session);
+            return;
+        }
         let finished = self.finish(flight, &tag, outcome);
-        self.done.push_back((session, finished));
+        self.done.push_back((Some(session), finished));
     }
 
-    fn finish(&mut self, flight: Flight, tag: &[u8; TAG_LEN], outcome: Outcome) -> Finished {
-        let mut ok = outcome == Outcome::Done;
+    fn finish(&mut self, flight: Flight, tag: &[u8; TAG_LEN], mut outcome: Outcome) -> Finished {
+        let mut has_room = true;
         let Flight { token, direction, mut text, at, into, hidden, .. } = flight;
         if let Some(mut into) = into {
             let end = into.len() - TAG_LEN;
-            ok &= into.write_at(end, tag);
+            has_room = into.write_at(end, tag);
             into.reveal(hidden);
             text = into;
         } else if direction == Direction::Seal {
-            ok &= text.write_at(at.end - TAG_LEN, tag);
+            has_room = text.write_at(at.end - TAG_LEN, tag);
         }
-        self.counters.failed += u64::from(!ok);
-        Finished { token, direction, text, ok, fault: outcome == Outcome::Fault }
+        if outcome == Outcome::Done && !has_room {
+            outcome = Outcome::Impossible;
+        }
+        self.counters.failed += u64::from(outcome != Outcome::Done);
+        Finished { token, direction, text, outcome }
     }
 
     fn fail(&mut self, operation: Operation) -> Finished {
         self.counters.failed += 1;
         let text = operation.into.unwrap_or(operation.text);
-        Finished { token: operation.token, direction: operation.direction, text, ok: false, fault: false }
+        let Operation { token, direction, .. } = operation;
+        Finished { token, direction, text, outcome: Outcome::Impossible }
     }
 
     /// Copies the bytes that the operation reads into one segment. False when memory is exhausted: the
@@ -359,15 +392,6 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// The most segments of an operation in a device's queue: what QAT and `aesni_mb` take.
 const LATER_SEGMENTS: usize = 16;
 
-/// What a device made of an operation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    /// The tag is another.
-    Forged,
-    Fault,
-}
-
 struct Plan {
     session: NonNull<c_void>,
     path: Path,
@@ -385,12 +409,14 @@ struct Flight {
     into: Option<Chain>,
     /// Bytes of `into` in front of the ciphertext.
     hidden: usize,
+    /// It was answered already.
+    given_up: bool,
 }
 
 impl Operation {
     fn into_flight(self, hidden: usize) -> Flight {
         let Self { token, session, direction, text, at, into, .. } = self;
-        Flight { token, session, direction, text, at, into, hidden }
+        Flight { token, session, direction, text, at, into, hidden, given_up: false }
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use levee_buf::{Heap, HeapChain};
 use levee_crypto::{
-    Aead, AeadKey, Answer, Done, Engine, Failure, Finished, Job, Operation, RustCrypto, SessionId,
+    Aead, AeadKey, Answer, Done, Engine, Failure, Finished, Job, Operation, Outcome, RustCrypto, SessionId,
     SoftwareAead, Token,
 };
 use rand_chacha::ChaCha8Rng;
@@ -118,7 +118,9 @@ impl MoodyAead {
     fn work(&mut self, token: Token, operation: Operation<HeapChain>) -> Finished<HeapChain> {
         let answer = <SoftwareAead as Aead<Heap>>::submit(&mut self.inner, token, operation);
         let Answer::Now(mut finished) = answer else { unreachable!("our own code answers at once") };
-        finished.ok &= !self.dice.chance(self.shop.mood.get().fails);
+        if self.dice.chance(self.shop.mood.get().fails) {
+            finished.outcome = Outcome::Failed;
+        }
         finished
     }
 }

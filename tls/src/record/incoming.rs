@@ -2,7 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use levee_buf::{Chain, MAX_ROOM, Memory, Pieces};
-use levee_crypto::{Aead, Algorithm, Answer, Digest, Direction, Finished, Operation, TAG_LEN};
+use levee_crypto::{Aead, Algorithm, Answer, Digest, Direction, Finished, Operation, Outcome, TAG_LEN};
 
 use super::{ContentType, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, Protection, Records};
 use crate::error::Error;
@@ -136,10 +136,13 @@ impl<M: Memory> Incoming<M> {
         self.opening = Opening::Idle;
         let mut payload = finished.text;
         let Some(protection) = &mut self.protection else { return Err(Error::UnexpectedCompletion) };
-        if !finished.ok {
+        match finished.outcome {
+            Outcome::Done => {}
             // RFC 8446 section 4.2.10: a server that ignores early_data skips records that fail to
             // deprotect, up to a maximum.
-            return if self.skip > 0 { self.skip(payload.len(), out) } else { Err(Error::BadRecordMac) };
+            Outcome::Forged if self.skip > 0 => return self.skip(payload.len(), out),
+            Outcome::Forged => return Err(Error::BadRecordMac),
+            Outcome::Failed => return Err(Error::OpenFailed),
         }
         self.skip = 0;
         protection.seq = protection.seq.checked_add(1).ok_or(Error::KeyLimit)?;
@@ -320,8 +323,9 @@ impl<M: Memory> Incoming<M> {
         let (direction, at) = (Direction::Open, start..record.len());
         let (nonce, aad) = (protection.nonce(explicit), protection.aad(kind, header, plaintext));
         let Some(session) = session else {
-            let ok = protection.by_hand(direction, nonce, aad, &mut record, at);
-            return self.opened(Finished { direction, text: record, ok }, out);
+            let done = protection.by_hand(direction, nonce, aad, &mut record, at);
+            let outcome = Outcome::by_hand(direction, done);
+            return self.opened(Finished { direction, text: record, outcome }, out);
         };
         let operation = Operation { session, direction, nonce, aad, at, text: record, into: None };
         match out.aead.submit(out.token, operation) {

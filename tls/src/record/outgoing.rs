@@ -2,7 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use levee_buf::{Chain, Memory, Pieces};
-use levee_crypto::{Aead, Answer, Digest, Direction, Finished, Operation, SessionId, TAG_LEN};
+use levee_crypto::{Aead, Answer, Digest, Direction, Finished, Operation, Outcome, SessionId, TAG_LEN};
 
 use super::{ContentType, HEADER, MAX_OVERHEAD, MAX_PLAINTEXT, Protection, Records, Source, header};
 use crate::error::Error;
@@ -192,8 +192,9 @@ impl<M: Memory> Outgoing<M> {
         let (nonce, aad) = (protection.sealing_nonce(), protection.aad(kind, header, plaintext));
         protection.seq += 1;
         let Some(session) = session else {
-            let ok = protection.by_hand(direction, nonce, aad, &mut text, at);
-            return self.finished(Finished { direction, text, ok }, out);
+            let done = protection.by_hand(direction, nonce, aad, &mut text, at);
+            let outcome = Outcome::by_hand(direction, done);
+            return self.finished(Finished { direction, text, outcome }, out);
         };
         self.submit(Operation { session, direction, nonce, aad, at, text, into: None }, out)
     }
@@ -235,7 +236,7 @@ impl<M: Memory> Outgoing<M> {
         out: &mut Records<'_, M>,
     ) -> Result<(), Error> {
         self.sealing = Sealing::Idle;
-        if !finished.ok {
+        if !finished.is_done() {
             return Err(Error::SealFailed);
         }
         out.counters.records_out = out.counters.records_out.wrapping_add(1);

@@ -136,7 +136,7 @@ impl Keys {
             panic!()
         };
         self.seq += 1;
-        finished.ok.then(|| finished.text.to_vec())
+        finished.is_done().then(|| finished.text.to_vec())
     }
 
     /// A protected record of `content`, with `padding` zeros in TLS 1.3.

@@ -334,7 +334,7 @@ impl Engine {
                     into: None,
                 };
                 match <SoftwareAead as Aead<Pool>>::submit(aead, Token(0), operation) {
-                    Answer::Now(finished) => finished.ok.then_some(finished.text),
+                    Answer::Now(finished) => finished.is_done().then_some(finished.text),
                     Answer::Later | Answer::Busy(_) => None,
                 }
             }
@@ -359,7 +359,7 @@ impl Engine {
                     },
                     crypto::Answer::Busy(_) => return None,
                 };
-                finished.ok.then_some(finished.text)
+                finished.is_done().then_some(finished.text)
             }
         }
     }
