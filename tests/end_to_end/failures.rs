@@ -6,9 +6,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use levee_tests::{Backend, Client, Curl, Fetched, NAME, Process, Site, Tls, pattern, wait_for};
+use levee_tests::{Backend, Client, Curl, Fetched, NAME, Process, Site, Tls, Version, pattern, wait_for};
 use nix::libc::linger;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -263,6 +263,29 @@ fn client_vanishes_in_the_middle_of_a_download() {
         alive(&site);
     }
     site.finish();
+}
+
+/// A record that does not decrypt ends the connection at once, whatever else was still to be sent.
+#[test]
+fn client_sends_a_forged_record_in_the_middle_of_a_download() {
+    let site = Site::new();
+    for version in [Version::Tls13, Version::Tls12].into_iter().cycle().take(10) {
+        let mut client = Client::connect(&site, Tls { version, ..Tls::default() });
+        client.request("GET", "/bytes/104857600", "").unwrap();
+        let mut some = vec![0; 1 << 20];
+        client.read_exact(&mut some).unwrap();
+        client.tcp().write_all(&[&[23, 3, 3, 0, 100][..], &[0; 100]].concat()).unwrap();
+        let start = Instant::now();
+        let error = client.rest().expect_err("it breaks off");
+        assert!(error.to_string().contains("BadRecordMac"), "{version:?}: {error}");
+        let mut nothing = Vec::new();
+        client.tcp().read_to_end(&mut nothing).expect("it ends in good order");
+        assert!(start.elapsed() < Duration::from_secs(5), "{version:?}: after {:?}", start.elapsed());
+        alive(&site);
+    }
+    let end = site.finish();
+    let counters = ["tls_errors", "aead.failed", "aead.left_out"].map(|name| end.counter(name));
+    assert_eq!(counters, [10, 0, 0], "the device is not to blame");
 }
 
 /// Handshakes that stop half-way, and noise in place of one.

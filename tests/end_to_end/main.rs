@@ -10,6 +10,7 @@ mod crowds;
 mod devices;
 mod failures;
 mod faults;
+mod faulty_devices;
 mod handshakes;
 mod hostile_requests;
 mod hostile_responses;

@@ -47,7 +47,11 @@ impl Levee {
     /// Starts `levee run` with its files in `directory`.
     #[must_use]
     pub fn start(place: &Place, config: &Config, name: &str, directory: &Path) -> Self {
-        let mut command = place.command(binary("levee"));
+        Self::start_by(place.command(binary("levee")), config, name, directory)
+    }
+
+    /// The same by a command of one's own, which is given its arguments.
+    pub(crate) fn start_by(mut command: Command, config: &Config, name: &str, directory: &Path) -> Self {
         command.arg("run").arg("-c").arg(write(config, name, directory)).current_dir(directory);
         Self { process: Process::start(name, command, directory) }
     }

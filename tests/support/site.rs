@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::backend::Backend;
 use crate::certificates::Certificates;
 use crate::config::Config;
+use crate::faulty_device::FaultyDevice;
 use crate::levee::{Final, Levee, binary};
 use crate::network::{Network, ORIGIN, PROXY_CLIENT_SIDE, Place};
 use crate::process::Process;
@@ -28,6 +29,7 @@ pub struct Site {
     levee: Levee,
     origin: Process,
     wire: Option<Wire>,
+    device: Option<FaultyDevice>,
     certificates: Certificates,
     directory: tempfile::TempDir,
     network: Network,
@@ -46,7 +48,7 @@ impl Site {
     /// When something does not start.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::start(Network::new(), None, change)
+        Self::on(Network::new(), change)
     }
 
     /// On `network`, with the standard configuration, changed.
@@ -55,7 +57,16 @@ impl Site {
     /// When something does not start.
     #[must_use]
     pub fn on(network: Network, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start(network, None, change)
+        Self::start(network, None, false, change)
+    }
+
+    /// With the standard configuration, changed to have a crypto device, which can be made to go wrong.
+    ///
+    /// # Panics
+    /// When something does not start.
+    #[must_use]
+    pub fn with_faulty_device(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(Network::new(), None, true, change)
     }
 
     /// With the standard configuration, and `levee-load wire` with these arguments between the clients and
@@ -65,10 +76,15 @@ impl Site {
     /// When something does not start.
     #[must_use]
     pub fn behind_wire(arguments: &str) -> Self {
-        Self::start(Network::with_gap(), Some(arguments), |_| {})
+        Self::start(Network::with_gap(), Some(arguments), false, |_| {})
     }
 
-    fn start(network: Network, wire: Option<&str>, change: impl FnOnce(&mut Config)) -> Self {
+    fn start(
+        network: Network,
+        wire: Option<&str>,
+        is_device_faulty: bool,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let wire = wire.map(|arguments| Wire::start(&network, arguments, directory.path()));
         let certificates = Certificates::new(&directory.path().join("certificates"));
@@ -76,8 +92,14 @@ impl Site {
         let mut config = Config::standard(network.prefix());
         certificates.locate(&mut config);
         change(&mut config);
-        let levee = Levee::start(&network.proxy(), &config, "levee", directory.path());
-        let mut site = Self { levee, origin, wire, certificates, directory, network };
+        let device = is_device_faulty.then(|| FaultyDevice::new(directory.path()));
+        let (place, program) = (network.proxy(), binary("levee"));
+        let command = match &device {
+            Some(device) => device.of(&place, &program),
+            None => place.command(program),
+        };
+        let levee = Levee::start_by(command, &config, "levee", directory.path());
+        let mut site = Self { levee, origin, wire, device, certificates, directory, network };
         site.levee.wait_until_ready();
         site
     }
@@ -114,6 +136,15 @@ impl Site {
     /// The demo origin.
     pub fn origin(&mut self) -> &mut Process {
         &mut self.origin
+    }
+
+    /// The crypto device that can be made to go wrong.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn device(&self) -> &FaultyDevice {
+        self.device.as_ref().expect("the site was started with one")
     }
 
     /// Starts the demo origin again after it ended.

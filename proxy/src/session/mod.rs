@@ -415,9 +415,11 @@ impl<M: Memory> Sessions<M> {
         self.touch(key);
     }
 
-    /// Ends a client whose TLS connection has failed: its alert is still to go out.
+    /// Ends a client whose TLS connection has failed: its alert is still to go out, and nothing else.
     fn fail_tls(&mut self, key: Key, stack: &mut Stack<M>) {
-        if self.clients.get(key).is_some_and(|client| !client.is_ending()) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.outbound = M::Chain::default();
+        if !client.is_ending() {
             self.counters.count(Counter::TlsErrors);
             self.end_exchange_of(key, stack);
             self.set_phase(key, Phase::Closing);
