@@ -150,6 +150,38 @@ impl Pieces for HeapChain {
         Some(&mut self.segments[index].bytes_mut()?[offset..])
     }
 
+    fn for_each(&self, range: Range<usize>, each: &mut dyn FnMut(&[u8])) {
+        let Some((first, mut skip)) = self.locate(range.start) else { return };
+        let mut left = range.len();
+        for segment in self.segments.range(first..) {
+            let bytes = &segment.bytes()[std::mem::take(&mut skip)..];
+            let bytes = &bytes[..bytes.len().min(left)];
+            left -= bytes.len();
+            if !bytes.is_empty() {
+                each(bytes);
+            } else if left == 0 {
+                return;
+            }
+        }
+    }
+
+    fn for_each_mut(&mut self, range: Range<usize>, each: &mut dyn FnMut(&mut [u8])) -> bool {
+        let Some((first, mut skip)) = self.locate(range.start) else { return true };
+        let mut left = range.len();
+        for segment in self.segments.range_mut(first..) {
+            let length = (segment.len() - skip).min(left);
+            let from = std::mem::take(&mut skip);
+            if length > 0 {
+                let Some(bytes) = segment.bytes_mut() else { return false };
+                each(&mut bytes[from..from + length]);
+                left -= length;
+            } else if left == 0 {
+                return true;
+            }
+        }
+        true
+    }
+
     fn is_exclusive(&self, range: Range<usize>) -> bool {
         let mut start = 0;
         self.segments.iter().all(|segment| {

@@ -92,4 +92,14 @@ fn chunks_cover_a_range_once() {
     assert!(chain.for_each_mut(0..TEXT.len(), &mut |chunk| chunk.make_ascii_uppercase()));
     assert_eq!(chain.to_vec(), TEXT.to_ascii_uppercase());
     assert_eq!(chain.copy_to(15, &mut [0; 10]), 4);
+    for (start, end) in (0..=TEXT.len()).flat_map(|start| (start..=TEXT.len()).map(move |end| (start, end))) {
+        let mut seen = Vec::new();
+        chain.for_each(start..end, &mut |chunk| seen.extend_from_slice(chunk));
+        assert_eq!(seen, TEXT[start..end].to_ascii_uppercase());
+        assert!(chain.for_each_mut(start..end, &mut |chunk| chunk.make_ascii_lowercase()));
+        let mut mixed = TEXT.to_ascii_uppercase();
+        mixed[start..end].make_ascii_lowercase();
+        assert_eq!(chain.to_vec(), mixed);
+        assert!(chain.for_each_mut(0..TEXT.len(), &mut |chunk| chunk.make_ascii_uppercase()));
+    }
 }
