@@ -6,6 +6,7 @@ use std::rc::Rc;
 use levee_buf::{Chain, Memory, Pieces};
 use levee_crypto::{Aead, Direction, Done, Finished};
 
+use crate::ending::{Closing, Ending, Filled, Sender};
 use crate::error::{Alert, Error};
 use crate::handshake::{Context, Established, Message, State, Traffic};
 use crate::messages::Assembly;
@@ -28,11 +29,8 @@ pub struct Connection<M: Memory> {
     /// Handshake bytes that are not yet a whole message, or wait for a job.
     messages: Assembly<M::Chain>,
     plain: M::Chain,
-    closing: Closing,
-    failed: Option<Error>,
+    ending: Ending,
     peer_closed: bool,
-    /// Memory was short in the last fill.
-    starved: bool,
     warnings: u8,
 }
 
@@ -41,28 +39,6 @@ enum Phase<C> {
     Handshake(Box<Slot<C>>),
     Traffic(Traffic),
     Over,
-}
-
-/// How far the end of our side has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    Open,
-    Asked(Alert),
-    /// The alert is with the record layer.
-    Sealed,
-    /// The alert was given out, or there is none.
-    Closed,
-}
-
-/// What [`Connection::fill`] has.
-pub enum Filled<C> {
-    /// Wire bytes to be sent.
-    Wire(C),
-    /// A record is being sealed, or could not be yet: call again after [`Connection::on_aead`] or
-    /// [`Connection::resume`].
-    Later,
-    /// There is nothing to send.
-    Nothing,
 }
 
 /// Warning alerts that are taken over the life of a connection.
@@ -79,10 +55,8 @@ impl<M: Memory> Connection<M> {
             outgoing: Outgoing::default(),
             messages: Assembly::default(),
             plain: M::Chain::default(),
-            closing: Closing::Open,
-            failed: None,
+            ending: Ending::default(),
             peer_closed: false,
-            starved: false,
             warnings: 0,
         }
     }
@@ -95,7 +69,7 @@ impl<M: Memory> Connection<M> {
     /// # Errors
     /// The reason the connection is over; [`Connection::fill`] has its alert.
     pub fn input(&mut self, wire: M::Chain, out: &mut Out<'_, M>) -> Result<(), Error> {
-        if self.failed.is_some() || self.peer_closed || wire.is_empty() {
+        if self.ending.failed.is_some() || self.peer_closed || wire.is_empty() {
             return Ok(());
         }
         let result = self.incoming.push(wire, &mut out.records()).and_then(|()| self.run(None, out));
@@ -107,7 +81,7 @@ impl<M: Memory> Connection<M> {
     /// # Errors
     /// As [`Connection::input`].
     pub fn on_job(&mut self, done: Done, out: &mut Out<'_, M>) -> Result<(), Error> {
-        if self.failed.is_some() {
+        if self.ending.failed.is_some() {
             return Ok(());
         }
         let result = self.step(out, |state, cx| state.resume(done, cx)).and_then(|()| self.run(None, out));
@@ -121,7 +95,7 @@ impl<M: Memory> Connection<M> {
     pub fn on_aead(&mut self, finished: Finished<M::Chain>, out: &mut Out<'_, M>) -> Result<(), Error> {
         let result = match finished.direction {
             Direction::Seal => self.outgoing.finished(finished, &mut out.records()),
-            Direction::Open if self.failed.is_some() => return Ok(()),
+            Direction::Open if self.ending.failed.is_some() => return Ok(()),
             Direction::Open => {
                 self.incoming.opened(finished, &mut out.records()).and_then(|record| self.run(record, out))
             }
@@ -134,7 +108,7 @@ impl<M: Memory> Connection<M> {
     /// # Errors
     /// As [`Connection::input`].
     pub fn resume(&mut self, out: &mut Out<'_, M>) -> Result<(), Error> {
-        self.starved = false;
+        self.ending.starved = false;
         if let Phase::Handshake(slot) = &mut self.phase
             && let Some(job) = slot.job.take()
         {
@@ -142,7 +116,7 @@ impl<M: Memory> Connection<M> {
         }
         let sealed = self.outgoing.resume(&mut out.records());
         let result = sealed.and_then(|()| {
-            if self.failed.is_some() {
+            if self.ending.failed.is_some() {
                 return Ok(());
             }
             self.incoming.resume(&mut out.records()).and_then(|record| self.run(record, out))
@@ -154,7 +128,7 @@ impl<M: Memory> Connection<M> {
     #[must_use]
     pub fn wants_resume(&self) -> bool {
         let job = matches!(&self.phase, Phase::Handshake(slot) if slot.job.is_some());
-        job || self.starved || self.outgoing.is_stalled() || self.incoming.is_stalled()
+        job || self.ending.starved || self.outgoing.is_stalled() || self.incoming.is_stalled()
     }
 
     /// Whether bytes given to [`Connection::input`] are worked on at once: nothing is waited for, and
@@ -166,7 +140,7 @@ impl<M: Memory> Connection<M> {
             Phase::Handshake(slot) => !slot.state.wants_input(),
             Phase::Over => true,
         };
-        !parked && !self.incoming.is_parked() && self.failed.is_none() && !self.peer_closed
+        !parked && !self.incoming.is_parked() && self.ending.failed.is_none() && !self.peer_closed
     }
 
     /// The application bytes decrypted since the last call, in the segments they came in.
@@ -191,44 +165,13 @@ impl<M: Memory> Connection<M> {
     /// `room` bytes. A record is cut to the room, but not below half a KiB while there is as much to
     /// send. What `plain` still holds was not taken.
     pub fn fill(&mut self, plain: &mut M::Chain, room: usize, out: &mut Out<'_, M>) -> Filled<M::Chain> {
-        let mut wire = M::Chain::default();
-        loop {
-            wire.append(self.outgoing.take());
-            if self.outgoing.is_parked() || self.starved {
-                break;
-            }
-            if self.closing == Closing::Sealed {
-                self.closing = Closing::Closed;
-            }
-            if !wire.is_empty() && wire.len() >= room {
-                break;
-            }
-            match self.seal_next(plain, room.saturating_sub(wire.len()), out) {
-                Ok(true) => {}
-                Ok(false) => break,
-                // Nothing was taken or sent; the caller tries again when memory is there.
-                Err(Error::MemoryExhausted) if self.failed.is_none() => self.starved = true,
-                Err(error) => _ = self.verdict(Err(error), out),
-            }
-        }
-        if !wire.is_empty() {
-            Filled::Wire(wire)
-        } else if self.outgoing.is_parked() || self.starved {
-            Filled::Later
-        } else {
-            Filled::Nothing
-        }
+        self.fill_room(plain, room, out)
     }
 
     /// Queues close_notify behind what was filled: `plain` is not taken any more.
     pub fn close(&mut self) {
-        if self.closing == Closing::Open {
-            self.closing = match self.phase {
-                // Without a ClientHello there is nobody to tell.
-                Phase::Fresh => Closing::Closed,
-                _ => Closing::Asked(Alert::CloseNotify),
-            };
-        }
+        // Without a ClientHello there is nobody to tell.
+        self.ending.close(!matches!(self.phase, Phase::Fresh));
     }
 
     /// What the handshake agreed on, once it is complete.
@@ -249,7 +192,7 @@ impl<M: Memory> Connection<M> {
     /// Why the connection failed.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
-        self.failed
+        self.ending.failed
     }
 
     /// Whether the peer sent close_notify: no more bytes will come, ours may still go.
@@ -262,13 +205,13 @@ impl<M: Memory> Connection<M> {
     /// nothing will be sent any more.
     #[must_use]
     pub fn send_closed(&self) -> bool {
-        self.closing == Closing::Closed
+        self.ending.closing == Closing::Closed
     }
 
     /// Whether [`Connection::fill`] has bytes of its own to send, without any plaintext.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        let due = match self.closing {
+        let due = match self.ending.closing {
             Closing::Open => matches!(&self.phase, Phase::Traffic(traffic) if traffic.wants_write()),
             Closing::Asked(_) => true,
             Closing::Sealed | Closing::Closed => false,
@@ -282,7 +225,7 @@ impl<M: Memory> Connection<M> {
         self.leave_handshake(Phase::Over);
         self.incoming.release(aead);
         self.outgoing.release(aead);
-        self.closing = Closing::Closed;
+        self.ending.closing = Closing::Closed;
     }
 
     /// Works on `record` and on what was received, until that ends or something must be waited for.
@@ -433,17 +376,22 @@ impl<M: Memory> Connection<M> {
             self.server.give_slot(slot);
         }
     }
+}
 
-    /// Hands the next record to the record layer; false when there is none.
+impl<M: Memory> Sender<M, Out<'_, M>> for Connection<M> {
+    fn sending(&mut self) -> (&mut Outgoing<M>, &mut Ending) {
+        (&mut self.outgoing, &mut self.ending)
+    }
+
     fn seal_next(&mut self, plain: &mut M::Chain, room: usize, out: &mut Out<'_, M>) -> Result<bool, Error> {
         if self.outgoing.is_undivided() && (!plain.is_empty() || self.wants_write()) {
             self.derive_secrets();
         }
-        match (self.closing, &mut self.phase) {
+        match (self.ending.closing, &mut self.phase) {
             (Closing::Asked(alert), _) => {
                 let level = if alert == Alert::CloseNotify { 1 } else { 2 };
                 self.outgoing.send_short(ContentType::Alert, &[level, alert.code()], &mut out.records())?;
-                self.closing = Closing::Sealed;
+                self.ending.closing = Closing::Sealed;
             }
             (Closing::Open, Phase::Traffic(traffic)) => {
                 let worn = self.outgoing.sealed() >= self.server.config().options.key_limit;
@@ -463,20 +411,11 @@ impl<M: Memory> Connection<M> {
         Ok(true)
     }
 
-    /// Ends the connection on an error.
     fn verdict(&mut self, result: Result<(), Error>, out: &mut Out<'_, M>) -> Result<(), Error> {
         let Err(error) = result else { return Ok(()) };
-        let first = self.failed.is_none();
-        if first {
-            self.failed = Some(error);
+        if self.ending.fail(error, true) {
             out.counters.error(error);
         }
-        self.closing = match (self.closing, error.alert()) {
-            (Closing::Sealed, _) => Closing::Sealed,
-            (Closing::Open | Closing::Asked(_), Some(alert)) if first => Closing::Asked(alert),
-            // An alert that could not be sent is not tried again.
-            _ => Closing::Closed,
-        };
         self.leave_handshake(Phase::Over);
         self.incoming.discard();
         self.messages = Assembly::default();

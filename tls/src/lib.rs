@@ -36,6 +36,7 @@ mod codec;
 mod config;
 mod connection;
 mod counters;
+mod ending;
 mod error;
 mod handshake;
 mod keys;
@@ -50,8 +51,9 @@ mod transcript;
 pub use config::{
     CertificateEntry, ConfigError, DEFAULT_KEY_LIMIT, MAX_CERTIFICATE_MESSAGE, Options, ServerConfig,
 };
-pub use connection::{Connection, Filled};
+pub use connection::Connection;
 pub use counters::Counters;
+pub use ending::Filled;
 pub use error::{Alert, Blame, Error};
 pub use handshake::Established;
 pub use server::{KeyLog, Out, SLOT_SIZE, Server};

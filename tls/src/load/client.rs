@@ -10,7 +10,7 @@ use super::handshake::{Context, Hello, MAX_FLIGHT, MAX_MESSAGE, State};
 use super::traffic::Traffic;
 use super::{ClientEstablished, Stage};
 use crate::config::DEFAULT_KEY_LIMIT;
-use crate::connection::Filled;
+use crate::ending::{Closing, Ending, Filled, Sender};
 use crate::error::{Alert, Error};
 use crate::handshake::Message;
 use crate::messages::{Assembly, kind};
@@ -37,8 +37,7 @@ pub struct Client<M: Memory> {
     /// Handshake bytes that are not yet a whole message, or wait until a flight of ours is sent.
     messages: Assembly<M::Chain>,
     plain: M::Chain,
-    closing: Closing,
-    failed: Option<Error>,
+    ending: Ending,
     /// Bytes of handshake messages of the handshake under way.
     flight: u32,
     renegotiated: u32,
@@ -46,20 +45,7 @@ pub struct Client<M: Memory> {
     started: bool,
     peer_closed: bool,
     released: bool,
-    /// Memory was short in the last fill.
-    starved: bool,
     warnings: u8,
-}
-
-/// How far the end of our side has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    Open,
-    Asked(Alert),
-    /// The alert is with the record layer.
-    Sealed,
-    /// The alert was given out, or there is none.
-    Closed,
 }
 
 /// Warning alerts that are taken over the life of a connection.
@@ -80,15 +66,13 @@ impl<M: Memory> Client<M> {
             outgoing: Outgoing::default(),
             messages: Assembly::default(),
             plain: M::Chain::default(),
-            closing: Closing::Open,
-            failed: None,
+            ending: Ending::default(),
             flight: 0,
             renegotiated: 0,
             refused: 0,
             started: false,
             peer_closed: false,
             released: false,
-            starved: false,
             warnings: 0,
         }
     }
@@ -105,39 +89,13 @@ impl<M: Memory> Client<M> {
         room: usize,
         out: &mut ClientOut<'_, M>,
     ) -> Filled<M::Chain> {
-        let mut wire = M::Chain::default();
-        loop {
-            wire.append(self.outgoing.take());
-            if self.outgoing.is_parked() || self.starved {
-                break;
-            }
-            if self.closing == Closing::Sealed {
-                self.closing = Closing::Closed;
-            }
-            if !wire.is_empty() && wire.len() >= room {
-                break;
-            }
-            match self.seal_next(plain, room.saturating_sub(wire.len()), out) {
-                Ok(true) => {}
-                Ok(false) => break,
-                // Nothing was taken or sent; the caller tries again when memory is there.
-                Err(Error::MemoryExhausted) if self.failed.is_none() => self.starved = true,
-                Err(error) => _ = self.verdict(Err(error), out),
-            }
-        }
-        if !wire.is_empty() {
-            Filled::Wire(wire)
-        } else if self.outgoing.is_parked() || self.starved {
-            Filled::Later
-        } else {
-            Filled::Nothing
-        }
+        self.fill_room(plain, room, out)
     }
 
     /// The record of the ClientHello, for who sends a part of it, or byte by byte: once, instead of the
     /// first [`Client::fill`]. `None` when it was given out already, or memory or slots ran out.
     pub fn hello(&mut self, out: &mut ClientOut<'_, M>) -> Option<M::Chain> {
-        if self.stage() != Stage::Start || self.closing != Closing::Open {
+        if self.stage() != Stage::Start || self.ending.closing != Closing::Open {
             return None;
         }
         match self.start(out) {
@@ -159,7 +117,7 @@ impl<M: Memory> Client<M> {
     /// # Errors
     /// The reason the connection is over; [`Client::fill`] has its alert.
     pub fn input(&mut self, wire: M::Chain, out: &mut ClientOut<'_, M>) -> Result<(), Error> {
-        if self.failed.is_some() || self.peer_closed || wire.is_empty() {
+        if self.ending.failed.is_some() || self.peer_closed || wire.is_empty() {
             return Ok(());
         }
         let result = self.incoming.push(wire, &mut out.records()).and_then(|()| self.run(None, out));
@@ -173,7 +131,7 @@ impl<M: Memory> Client<M> {
     pub fn on_aead(&mut self, finished: Finished<M::Chain>, out: &mut ClientOut<'_, M>) -> Result<(), Error> {
         let result = match finished.direction {
             Direction::Seal => self.outgoing.finished(finished, &mut out.records()),
-            Direction::Open if self.failed.is_some() => return Ok(()),
+            Direction::Open if self.ending.failed.is_some() => return Ok(()),
             Direction::Open => {
                 let opened = self.incoming.opened(finished, &mut out.records());
                 opened.and_then(|record| self.run(record, out))
@@ -187,10 +145,10 @@ impl<M: Memory> Client<M> {
     /// # Errors
     /// As [`Client::input`].
     pub fn resume(&mut self, out: &mut ClientOut<'_, M>) -> Result<(), Error> {
-        self.starved = false;
+        self.ending.starved = false;
         let sealed = self.outgoing.resume(&mut out.records());
         let result = sealed.and_then(|()| {
-            if self.failed.is_some() {
+            if self.ending.failed.is_some() {
                 return Ok(());
             }
             self.incoming.resume(&mut out.records()).and_then(|record| self.run(record, out))
@@ -201,7 +159,7 @@ impl<M: Memory> Client<M> {
     /// Whether an engine or memory refused something: call [`Client::resume`] a turn later.
     #[must_use]
     pub fn wants_resume(&self) -> bool {
-        self.starved || self.outgoing.is_stalled() || self.incoming.is_stalled()
+        self.ending.starved || self.outgoing.is_stalled() || self.incoming.is_stalled()
     }
 
     /// Whether bytes given to [`Client::input`] are worked on at once: nothing is waited for, and the peer
@@ -209,14 +167,14 @@ impl<M: Memory> Client<M> {
     #[must_use]
     pub fn wants_input(&self) -> bool {
         let parked = self.slot.as_ref().is_some_and(|state| state.wants_write());
-        let over = self.released || self.failed.is_some() || self.peer_closed;
+        let over = self.released || self.ending.failed.is_some() || self.peer_closed;
         !parked && !over && !self.incoming.is_parked()
     }
 
     /// Whether [`Client::fill`] has bytes of its own to send, without any plaintext.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        let due = match self.closing {
+        let due = match self.ending.closing {
             Closing::Open => match (&self.slot, &self.traffic) {
                 (Some(state), _) => state.wants_write(),
                 (None, Some((_, traffic))) => traffic.wants_write(),
@@ -245,7 +203,7 @@ impl<M: Memory> Client<M> {
     /// there is such a handshake already, or no free slot.
     pub fn renegotiate(&mut self) -> bool {
         let data = self.traffic.as_ref().and_then(|(_, traffic)| traffic.verify_data());
-        let free = self.slot.is_none() && self.closing == Closing::Open && !self.peer_closed;
+        let free = self.slot.is_none() && self.ending.closing == Closing::Open && !self.peer_closed;
         let Some(data) = data.filter(|_| free) else { return false };
         self.slot = self.handle.take_slot();
         let Some(state) = &mut self.slot else { return false };
@@ -263,16 +221,14 @@ impl<M: Memory> Client<M> {
 
     /// Queues close_notify behind what was filled: `plain` is not taken any more.
     pub fn close(&mut self) {
-        if self.closing == Closing::Open {
-            // Without a ClientHello there is nobody to tell.
-            self.closing = if self.started { Closing::Asked(Alert::CloseNotify) } else { Closing::Closed };
-        }
+        // Without a ClientHello there is nobody to tell.
+        self.ending.close(self.started);
     }
 
     /// How far the first handshake has come.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        if self.failed.is_some() || self.peer_closed || self.released {
+        if self.ending.failed.is_some() || self.peer_closed || self.released {
             return Stage::Over;
         }
         match (&self.slot, &self.traffic) {
@@ -293,7 +249,7 @@ impl<M: Memory> Client<M> {
     /// Why the connection failed.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
-        self.failed
+        self.ending.failed
     }
 
     /// Whether the peer sent close_notify: no more bytes will come, ours may still go.
@@ -306,7 +262,7 @@ impl<M: Memory> Client<M> {
     /// nothing will be sent any more.
     #[must_use]
     pub fn send_closed(&self) -> bool {
-        self.closing == Closing::Closed
+        self.ending.closing == Closing::Closed
     }
 
     /// Gives the sessions back. Call once, before the client is dropped; operations under way may still
@@ -316,7 +272,7 @@ impl<M: Memory> Client<M> {
         self.traffic = None;
         self.incoming.release(aead);
         self.outgoing.release(aead);
-        self.closing = Closing::Closed;
+        self.ending.closing = Closing::Closed;
         self.released = true;
     }
 
@@ -492,21 +448,40 @@ impl<M: Memory> Client<M> {
         }
     }
 
-    /// Hands the next record or flight to the record layer; false when there is none.
+    /// Sends the flight that is due, then looks at what came behind the server's.
+    fn send_flight(&mut self, out: &mut ClientOut<'_, M>) -> Result<bool, Error> {
+        let room = match self.slot.as_deref() {
+            Some(State::Again(_)) => self.handle.hello.alloc(MAX_ANSWER, None, None, out.memory),
+            _ => out.memory.alloc(MAX_ANSWER),
+        };
+        let flight = room.ok_or(Error::MemoryExhausted)?;
+        // From here on the state is consumed: an error, whatever it is, is the end.
+        let result = self.step(out, |state, cx| state.send(flight, cx)).and_then(|()| self.run(None, out));
+        _ = self.verdict(result, out);
+        Ok(true)
+    }
+}
+
+impl<M: Memory> Sender<M, ClientOut<'_, M>> for Client<M> {
+    fn sending(&mut self) -> (&mut Outgoing<M>, &mut Ending) {
+        (&mut self.outgoing, &mut self.ending)
+    }
+
+    /// A flight counts as a record.
     fn seal_next(
         &mut self,
         plain: &mut M::Chain,
         room: usize,
         out: &mut ClientOut<'_, M>,
     ) -> Result<bool, Error> {
-        if let Closing::Asked(alert) = self.closing {
+        if let Closing::Asked(alert) = self.ending.closing {
             self.install(out)?;
             let level = if alert == Alert::CloseNotify { 1 } else { 2 };
             self.outgoing.send_short(ContentType::Alert, &[level, alert.code()], &mut out.records())?;
-            self.closing = Closing::Sealed;
+            self.ending.closing = Closing::Sealed;
             return Ok(true);
         }
-        if self.closing != Closing::Open {
+        if self.ending.closing != Closing::Open {
             return Ok(false);
         }
         match (&self.slot, &mut self.traffic) {
@@ -536,35 +511,11 @@ impl<M: Memory> Client<M> {
         Ok(true)
     }
 
-    /// Sends the flight that is due, then looks at what came behind the server's.
-    fn send_flight(&mut self, out: &mut ClientOut<'_, M>) -> Result<bool, Error> {
-        let room = match self.slot.as_deref() {
-            Some(State::Again(_)) => self.handle.hello.alloc(MAX_ANSWER, None, None, out.memory),
-            _ => out.memory.alloc(MAX_ANSWER),
-        };
-        let flight = room.ok_or(Error::MemoryExhausted)?;
-        // From here on the state is consumed: an error, whatever it is, is the end.
-        let result = self.step(out, |state, cx| state.send(flight, cx)).and_then(|()| self.run(None, out));
-        _ = self.verdict(result, out);
-        Ok(true)
-    }
-
-    /// Ends the connection on an error.
     fn verdict(&mut self, result: Result<(), Error>, out: &mut ClientOut<'_, M>) -> Result<(), Error> {
         let Err(error) = result else { return Ok(()) };
-        let first = self.failed.is_none();
-        if first {
-            self.failed = Some(error);
+        if self.ending.fail(error, self.started) {
             out.counters.error(error);
         }
-        self.closing = match (self.closing, error.alert()) {
-            (Closing::Sealed, _) => Closing::Sealed,
-            (Closing::Open | Closing::Asked(_), Some(alert)) if first && self.started => {
-                Closing::Asked(alert)
-            }
-            // An alert that could not be sent is not tried again.
-            _ => Closing::Closed,
-        };
         self.leave_handshake();
         self.incoming.discard();
         self.messages = Assembly::default();
