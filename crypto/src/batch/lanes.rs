@@ -141,6 +141,15 @@ pub(super) fn splat(number: u64) -> Lanes {
     _mm512_set1_epi64(number.cast_signed())
 }
 
+/// One number in all lanes, or of two the one in the even and the other in the odd lanes.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn spread<const N: usize>(numbers: &[u64; N]) -> Lanes {
+    const { assert!(N == 1 || N == 2) };
+    let [even, odd] = [numbers[0].cast_signed(), numbers[N - 1].cast_signed()];
+    if N == 1 { _mm512_set1_epi64(even) } else { _mm512_broadcast_i32x4(_mm_set_epi64x(odd, even)) }
+}
+
 /// `sum` and the low 52 bits of the product of the low 52 bits of `a` and `b`.
 #[inline]
 #[target_feature(enable = "avx512ifma,avx512vbmi")]

@@ -9,7 +9,7 @@
 //! | `x25519`, `f25519` | Curve25519 |
 //! | `p256`, `p256_point`, `p256_field`, `p256_scalar` | P-256 |
 //! | `ecdsa`, `nonce`, `sha512` | signatures on P-256, their nonces, and the hash these come from |
-//! | `rsa`, `montgomery`, `number`, `rows`, `emsa` | RSA signatures |
+//! | `rsa`, `montgomery`, `table`, `number`, `emsa` | RSA signatures |
 //! | `sha256` | SHA-256 of two messages side by side, for all who hash |
 //! | `mlkem` | ML-KEM-768 |
 //! | `hybrid` | X25519 and ML-KEM together |
@@ -46,10 +46,10 @@ mod p256;
 mod p256_field;
 mod p256_point;
 mod p256_scalar;
-mod rows;
 mod rsa;
 mod sha256;
 mod sha512;
+mod table;
 mod tuples;
 mod worth;
 mod x25519;

@@ -1,60 +1,75 @@
 //! Montgomery arithmetic on eight long numbers at once: `Modulus`.
 //!
-//! R is 2^(260 B), at least 2^16 times a modulus; factors whose product is below R times the modulus give
+//! R is 2^(51 (5 B + 1)), at least 2^32 times a modulus; factors whose product is below R times the modulus give
 //! a result below twice the modulus (almost Montgomery multiplication: Gueron, "Efficient software
-//! implementations of modular exponentiation", 2012). A column sums at most 20 B halves of products, each
-//! below 2^52, and a carry: it stays below 2^61 for the longest modulus, B = 16.
-//!
-//! Five quotient digits depend on each other, 9 cycles a digit; between them and the row of the modulus
-//! that they multiply stands a row of the product that does not wait for them.
+//! implementations of modular exponentiation", 2012).
 #![allow(
     clippy::needless_range_loop,
     reason = "limbs and columns meet by index, and adaptors of iterators are calls without LTO"
 )]
 
+mod product;
+mod strips;
+
 use core::arch::x86_64::*;
-use core::hint::black_box;
 
 use zeroize::Zeroize;
 
-use super::lanes::{Lanes, MASK, array, lanes, madd_hi, madd_lo, splat};
-use super::number::{Block, Number, WIDTH, low_bits, sum};
-use super::rows::{band_below, band_here, half_row, quotient_row, row, squared, triangle};
+use product::Quotient;
 
-/// Eight moduli, odd, each at least 2^16 times below R.
+use super::lanes::{Lanes, array, lanes, splat};
+use super::number::{MASK, Number, WIDTH, high_bits, low_bits, sum};
+use super::table::Table;
+
+/// `M` moduli in the lanes, odd and each at least 2^32 times below R: one in all of them, or of two the one in the even and
+/// the other in the odd lanes.
 #[derive(Zeroize)]
-pub(super) struct Modulus<const B: usize> {
-    limbs: Number<B>,
-    /// -1/m mod 2^52.
+pub(super) struct Modulus<const B: usize, const M: usize> {
+    number: Number<B>,
+    twice_low: Lanes,
+    /// -1/m mod 2^51.
     negated_inverse: Lanes,
+    /// Sums of limb i of block a and limb j of block b, where a is not above b: `sums[a][b][i][j]`. As vectors they and a
+    /// table would not fit into the nearest cache.
+    sums: Box<[[PairSums<M>; B]; B]>,
     /// R, its square and its cube, mod m.
     powers: [Number<B>; 3],
 }
 
-/// Columns of products; holds secrets between calls until it is wiped.
+/// Of each limb of a block with each of another, of each modulus.
+type PairSums<const M: usize> = [[[u64; M]; WIDTH]; WIDTH];
+
+/// What powers need room for; holds secrets between calls until it is wiped.
 #[derive(Zeroize)]
 pub(super) struct Scratch<const B: usize> {
-    products: [[Block; B]; 2],
-    sums: [[Block; B]; 2],
+    quotient: Quotient<B>,
+    entries: [Number<B>; 2],
 }
 
-/// The first `T` powers of a base, as many as a digit of an exponent has values; holds secrets between calls
-/// until it is wiped.
-#[derive(Zeroize)]
-pub(super) struct Table<const B: usize, const T: usize>([Number<B>; T]);
-
-impl<const B: usize> Modulus<B> {
-    /// The moduli `limbs`; `square` is that of R, reduced.
+impl<const B: usize, const M: usize> Modulus<B, M> {
+    /// The moduli `number`; `square` is that of R, reduced.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn new(limbs: Number<B>, square: Number<B>) -> Self {
-        let negated_inverse = lanes(array(limbs.0[0][0]).map(|limb| {
+    pub(super) fn new(number: Number<B>, square: Number<B>) -> Self {
+        let negated_inverse = lanes(array(number.low).map(|limb| {
             // Newton's iteration: right bits double from three on.
             let inverse = (0..5).fold(limb, |inverse, _| {
                 inverse.wrapping_mul(2_u64.wrapping_sub(limb.wrapping_mul(inverse)))
             });
             inverse.wrapping_neg() & MASK
         }));
-        let mut modulus = Self { limbs, negated_inverse, powers: [square; 3] };
+        let mut sums = Box::new([[[[[0; M]; WIDTH]; WIDTH]; B]; B]);
+        for a in 0..B {
+            for b in a..B {
+                for i in 0..WIDTH {
+                    for j in 0..WIDTH {
+                        let sums_of_lanes = array(sum(number.blocks[a][i], number.blocks[b][j]));
+                        sums[a][b][i][j].copy_from_slice(&sums_of_lanes[..M]);
+                    }
+                }
+            }
+        }
+        let twice_low = sum(number.low, number.low);
+        let mut modulus = Self { number, twice_low, negated_inverse, sums, powers: [square; 3] };
         let mut scratch = Scratch::new();
         let mut power = square;
         modulus.leave(&mut power, &mut scratch);
@@ -66,9 +81,16 @@ impl<const B: usize> Modulus<B> {
         modulus
     }
 
+    /// After an exchange with `other`: each has its own memory again, and keeps the numbers.
+    #[cfg(all(test, not(debug_assertions)))]
+    pub(super) fn settle(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.sums, &mut other.sums);
+        std::mem::swap(&mut *self.sums, &mut *other.sums);
+    }
+
     /// The moduli themselves.
     pub(super) const fn number(&self) -> &Number<B> {
-        &self.limbs
+        &self.number
     }
 
     /// Brings `x` into Montgomery's form.
@@ -99,7 +121,7 @@ impl<const B: usize> Modulus<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn leave(&self, x: &mut Number<B>, scratch: &mut Scratch<B>) {
         let mut one = Number::zero();
-        one.0[0][0] = splat(1);
+        one.low = splat(1);
         self.multiply(x, &one, scratch);
     }
 
@@ -108,12 +130,10 @@ impl<const B: usize> Modulus<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn subtract(&self, x: &mut Number<B>, y: &Number<B>) {
         let mut carry = _mm512_setzero_si512();
-        let others = y.0.as_flattened().iter().zip(self.limbs.0.as_flattened());
-        for (limb, (other, modulus)) in x.0.as_flattened_mut().iter_mut().zip(others) {
+        for (limb, (other, modulus)) in x.limbs_mut().zip(y.limbs().zip(self.number.limbs())) {
             let twice = sum(*modulus, *modulus);
-            let difference = _mm512_sub_epi64(sum(low_bits(*limb), twice), low_bits(*other));
-            *limb = sum(difference, carry);
-            carry = _mm512_srai_epi64::<52>(*limb);
+            let total = sum(_mm512_sub_epi64(sum(*limb, twice), *other), carry);
+            (*limb, carry) = (low_bits(total), high_bits(total));
         }
     }
 
@@ -122,24 +142,22 @@ impl<const B: usize> Modulus<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn exceeds(&self, x: &Number<B>) -> u8 {
         let mut borrow = _mm512_setzero_si512();
-        for (limb, modulus) in x.0.as_flattened().iter().zip(self.limbs.0.as_flattened()) {
-            let difference = _mm512_sub_epi64(low_bits(*limb), *modulus);
-            borrow = _mm512_srai_epi64::<52>(sum(difference, borrow));
+        for (limb, modulus) in x.limbs().zip(self.number.limbs()) {
+            borrow = high_bits(sum(_mm512_sub_epi64(*limb, *modulus), borrow));
         }
         _mm512_cmplt_epi64_mask(borrow, _mm512_setzero_si512())
     }
 
-    /// Brings `x`, below twice the modulus, below the modulus, and its limbs below 2^52.
+    /// Brings `x`, below twice the modulus, below the modulus.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn reduce(&self, x: &mut Number<B>) {
         let below = self.exceeds(x);
         let mut borrow = _mm512_setzero_si512();
-        for (limb, modulus) in x.0.as_flattened_mut().iter_mut().zip(self.limbs.0.as_flattened()) {
+        for (limb, modulus) in x.limbs_mut().zip(self.number.limbs()) {
             let subtrahend = _mm512_mask_blend_epi64(below, *modulus, _mm512_setzero_si512());
-            let difference = sum(_mm512_sub_epi64(low_bits(*limb), subtrahend), borrow);
-            borrow = _mm512_srai_epi64::<52>(difference);
-            *limb = low_bits(difference);
+            let difference = sum(_mm512_sub_epi64(*limb, subtrahend), borrow);
+            (*limb, borrow) = (low_bits(difference), high_bits(difference));
         }
     }
 
@@ -147,93 +165,42 @@ impl<const B: usize> Modulus<B> {
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn multiply(&self, x: &mut Number<B>, y: &Number<B>, scratch: &mut Scratch<B>) {
-        self.multiply_by(x, y.0[0], scratch, |block, index, _| {
-            if index < B {
-                *block = y.0[index];
-            }
-        });
+        self.product::<false>(x, y, &mut scratch.quotient, |_| {});
     }
 
-    /// The same, for y the entry of `table` that the first of `digits` names. `lowest` is its lowest block, and
-    /// then that of the entry which the second names.
+    /// The same; meanwhile `next` becomes the entry of `table` that `digit` names.
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn multiply_entry<const T: usize>(
+    fn multiply_and_read(
         &self,
         x: &mut Number<B>,
-        table: &Table<B, T>,
-        lowest: &mut Block,
-        digits: &[Lanes; 2],
-        scratch: &mut Scratch<B>,
+        y: &Number<B>,
+        quotient: &mut Quotient<B>,
+        table: &Table<B>,
+        digit: Lanes,
+        next: &mut Number<B>,
     ) {
-        *lowest = self.multiply_by(x, *lowest, scratch, |block, index, part| {
-            let (digit, index) = if index < B { (digits[0], index) } else { (digits[1], 0) };
-            table.read(block, digit, index, part);
-        });
-    }
-
-    /// `x y / R`, in `x`. `block` is the lowest of y; `read` makes those of the numbers 1 to `B`, each in `B` parts,
-    /// so that it costs no time of its own. Returns what it made last, which is not of y.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn multiply_by(
-        &self,
-        x: &mut Number<B>,
-        mut block: Block,
-        scratch: &mut Scratch<B>,
-        read: impl Fn(&mut Block, usize, usize),
-    ) -> Block {
-        let columns = scratch.products.as_flattened_mut();
-        let y = block;
-        row::<B, true>(columns, &x.0, &y, |part| read(&mut block, 1, part));
-        for index in 0..B - 1 {
-            // What is read anew in each round would otherwise be kept, by the hundred, on the stack.
-            let (x, modulus) = (black_box(&*x), black_box(&self.limbs));
-            let (digits, carry) = self.digits(columns[index]);
-            columns[index + 1][0] = sum(columns[index + 1][0], carry);
-            row::<B, false>(&mut columns[index + 1..], &x.0, &block, |_| {});
-            quotient_row::<B, 0>(&mut columns[index + 1..], modulus, &digits, |part| {
-                read(&mut block, index + 2, part);
-            });
-        }
-        let (digits, carry) = self.digits(columns[B - 1]);
-        self.finish(&columns[B..], None, &digits, carry, x);
-        block
+        let masks = Table::<B>::masks(digit);
+        table.read_low(next, &masks);
+        self.product::<false>(x, y, quotient, |index| table.read_block(next, &masks, index));
     }
 
     /// `x^2 / R`, in `x`: products of different limbs are computed once and doubled.
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn square(&self, x: &mut Number<B>, scratch: &mut Scratch<B>) {
-        let products = scratch.products.as_flattened_mut();
-        let sums = scratch.sums.as_flattened_mut();
-        let zero = [_mm512_setzero_si512(); WIDTH];
-        (products[0], products[1]) = triangle(zero, zero, &x.0[0]);
-        let (digits, carry) = self.digits(squared(&products[0], &zero, &x.0, 0));
-        half_row::<B, true>(products, &x.0, 0);
-        quotient_row::<B, B>(&mut sums[1..], &self.limbs, &digits, |_| {});
-        sums[1][0] = sum(sums[1][0], carry);
-        for index in 1..B - 1 {
-            let (x, modulus) = (black_box(&*x), black_box(&self.limbs));
-            let (digits, carry) = self.digits(squared(&products[index], &sums[index], &x.0, index));
-            sums[index + 1][0] = sum(sums[index + 1][0], carry);
-            half_row::<B, false>(products, &x.0, index);
-            quotient_row::<B, 1>(&mut sums[index + 1..], modulus, &digits, |_| {});
-        }
-        let (digits, carry) = self.digits(squared(&products[B - 1], &sums[B - 1], &x.0, B - 1));
-        (products[2 * B - 2], products[2 * B - 1]) = triangle(products[2 * B - 2], zero, &x.0[B - 1]);
-        self.finish(&sums[B..], Some(&products[B..]), &digits, carry, x);
+        self.product::<true>(x, &self.number, &mut scratch.quotient, |_| {});
     }
 
     /// `x` to the power of the low `bits` bits of `exponent`, above which it has none; `x` in Montgomery's form,
     /// before and after. Fixed windows; each reads the whole table.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn power<const T: usize>(
+    pub(super) fn power(
         &self,
         x: &mut Number<B>,
         exponent: &Number<B>,
         bits: usize,
-        table: &mut Table<B, T>,
+        table: &mut Table<B>,
         scratch: &mut Scratch<B>,
     ) {
         let entries = &mut table.0;
@@ -248,23 +215,18 @@ impl<const B: usize> Modulus<B> {
                 self.multiply(&mut entries[index], x, scratch);
             }
         }
-        let count = bits.div_ceil(Table::<B, T>::WINDOW);
-        let digit = |index| Table::<B, T>::digit(exponent, index);
-        let highest = digit(count - 1);
-        for index in 0..B {
-            x.0[index] = table.block(highest, index);
-        }
-        let mut digits = [digit(count - 2); 2];
-        let mut lowest = table.block(digits[0], 0);
+        let count = bits.div_ceil(Table::<B>::WINDOW);
+        let digit = |index| Table::<B>::digit(exponent, index);
+        table.read(x, digit(count - 1));
+        table.read(&mut scratch.entries[0], digit(count - 2));
         for index in (0..count - 1).rev() {
-            for _ in 0..Table::<B, T>::WINDOW {
+            for _ in 0..Table::<B>::WINDOW {
                 self.square(x, scratch);
             }
-            digits = [digits[1], digit(index.saturating_sub(1))];
-            self.multiply_entry(x, table, &mut lowest, &digits, scratch);
+            let Scratch { quotient, entries: [entry, next] } = scratch;
+            let (entry, next) = if (count - index).is_multiple_of(2) { (entry, next) } else { (next, entry) };
+            self.multiply_and_read(x, entry, quotient, table, digit(index.saturating_sub(1)), next);
         }
-        digits.zeroize();
-        lowest.zeroize();
     }
 
     /// `x` to the power of `exponent`, public and odd: `x` in Montgomery's form, `plain` the same number
@@ -288,120 +250,12 @@ impl<const B: usize> Modulus<B> {
         }
         base.zeroize();
     }
-
-    /// The quotient digits of five columns, for which the sum and their multiple of the modulus is zero
-    /// there, and what that sum carries beyond them.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn digits(&self, mut columns: Block) -> (Block, Lanes) {
-        let modulus = &self.limbs.0[0];
-        let zero = _mm512_setzero_si512();
-        let mut digits = [zero; WIDTH];
-        let mut carry = zero;
-        for index in 0..WIDTH {
-            let column = sum(columns[index], carry);
-            let digit = madd_lo(zero, column, self.negated_inverse);
-            // With the digit's product the low limb is 0, if it was, or else 2^52.
-            carry = _mm512_srli_epi64::<52>(sum(column, splat(MASK)));
-            if index + 1 < WIDTH {
-                carry = madd_hi(carry, modulus[0], digit);
-            }
-            for above in index + 1..WIDTH {
-                columns[above] = madd_lo(columns[above], modulus[above - index], digit);
-            }
-            for above in index + 2..WIDTH {
-                columns[above] = madd_hi(columns[above], modulus[above - index - 1], digit);
-            }
-            digits[index] = digit;
-        }
-        (digits, carry)
-    }
-
-    /// `sums`, what the last `digits` bring and, if there are `products`, twice these and the squares of limbs of
-    /// `x`, with `carry` and others moved up.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn finish(
-        &self,
-        sums: &[Block],
-        products: Option<&[Block]>,
-        digits: &Block,
-        mut carry: Lanes,
-        x: &mut Number<B>,
-    ) {
-        let modulus = &self.limbs.0;
-        for index in 0..B {
-            let mut columns = band_below(sums[index], &modulus[index], digits);
-            if index + 1 < B {
-                columns = band_here(columns, &modulus[index + 1], digits);
-            }
-            if let Some(products) = products {
-                columns = squared(&products[index], &columns, &x.0, B + index);
-            }
-            for column in &mut columns {
-                *column = sum(*column, carry);
-                carry = _mm512_srli_epi64::<52>(*column);
-            }
-            x.0[index] = columns;
-        }
-    }
 }
 
 impl<const B: usize> Scratch<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn new() -> Self {
-        let zero = [[[_mm512_setzero_si512(); WIDTH]; B]; 2];
-        Self { products: zero, sums: zero }
-    }
-}
-
-impl<const B: usize, const T: usize> Table<B, T> {
-    /// Bits of a digit.
-    const WINDOW: usize = T.ilog2() as usize;
-
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn new() -> Self {
-        const { assert!(T.is_power_of_two()) };
-        Self([Number::zero(); T])
-    }
-
-    /// Digit number `index` of `exponent`, whose limbs have nothing above bit 52.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn digit(exponent: &Number<B>, index: usize) -> Lanes {
-        let (limb, shift) = (Self::WINDOW * index / 52, Self::WINDOW * index % 52);
-        let limbs = exponent.0.as_flattened();
-        let low = _mm512_srlv_epi64(limbs[limb], splat(shift as u64));
-        let high = match limbs.get(limb + 1) {
-            Some(limb) => _mm512_sllv_epi64(*limb, splat(52 - shift as u64)),
-            None => _mm512_setzero_si512(),
-        };
-        _mm512_and_si512(_mm512_or_si512(low, high), splat(T as u64 - 1))
-    }
-
-    /// Block `index` of the entry that `digit` names, in each lane its own; all are read.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn block(&self, digit: Lanes, index: usize) -> Block {
-        let mut block = [_mm512_setzero_si512(); WIDTH];
-        for part in 0..B {
-            self.read(&mut block, digit, index, part);
-        }
-        block
-    }
-
-    /// One of `B` parts of [`Table::block`]: reads as many of the entries.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn read(&self, block: &mut Block, digit: Lanes, index: usize, part: usize) {
-        let share = T.div_ceil(B);
-        for value in part * share..((part + 1) * share).min(T) {
-            let mask = _mm512_cmpeq_epi64_mask(digit, splat(value as u64));
-            let entry = &self.0[value].0[index];
-            for limb in 0..WIDTH {
-                block[limb] = _mm512_mask_mov_epi64(block[limb], mask, entry[limb]);
-            }
-        }
+        Self { quotient: Quotient::new(), entries: [Number::zero(); 2] }
     }
 }
 

@@ -1,15 +1,20 @@
 //! Eight long numbers, one in each lane: `Number`.
 //!
-//! 5 `B` limbs of 52 bits in blocks of five. vpmadd52 reads the low 52 bits of a limb and no others, so
-//! carries are moved up and not masked away: what lies above bit 52 of a limb means nothing.
+//! 5 `B` + 1 limbs of 51 bits, the low one and blocks of five. vpmadd52 multiplies numbers of 52 bits: two limbs may be
+//! added before.
 
 use core::arch::x86_64::*;
 use core::hint::black_box;
 
 use zeroize::Zeroize;
 
-use super::lanes::{LANES, Lanes, MASK, array, lanes, splat};
-use super::rows::row;
+use super::lanes::{LANES, Lanes, array, lanes, madd_hi, madd_lo, splat};
+
+/// Bits of a limb.
+pub(super) const RADIX: usize = 51;
+
+/// The bits of a limb.
+pub(super) const MASK: u64 = (1 << RADIX) - 1;
 
 /// Limbs of a block.
 pub(super) const WIDTH: usize = 5;
@@ -20,18 +25,44 @@ const WORDS: usize = 66;
 /// Five limbs, or five columns of a product.
 pub(super) type Block = [Lanes; WIDTH];
 
-/// Eight numbers of `5 * B` limbs.
+/// Eight numbers of `5 * B + 1` limbs.
 #[derive(Clone, Copy, Zeroize)]
-pub(super) struct Number<const B: usize>(pub(super) [Block; B]);
+pub(super) struct Number<const B: usize> {
+    pub(super) low: Lanes,
+    pub(super) blocks: [Block; B],
+}
 
 impl<const B: usize> Number<B> {
     /// Bits of the limbs.
-    pub(super) const BITS: usize = 52 * WIDTH * B;
+    pub(super) const BITS: usize = RADIX * (WIDTH * B + 1);
 
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn zero() -> Self {
-        Self([[_mm512_setzero_si512(); WIDTH]; B])
+        let zero = _mm512_setzero_si512();
+        Self { low: zero, blocks: [[zero; WIDTH]; B] }
+    }
+
+    /// The limbs, the lowest first.
+    #[inline]
+    pub(super) fn limbs(&self) -> impl Iterator<Item = &Lanes> {
+        core::iter::once(&self.low).chain(self.blocks.as_flattened())
+    }
+
+    /// The limbs, the lowest first.
+    #[inline]
+    pub(super) fn limbs_mut(&mut self) -> impl Iterator<Item = &mut Lanes> {
+        core::iter::once(&mut self.low).chain(self.blocks.as_flattened_mut())
+    }
+
+    /// Limb number `index`; beyond the highest there are zeros.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    pub(super) fn limb(&self, index: usize) -> Lanes {
+        match index.checked_sub(1) {
+            None => self.low,
+            Some(index) => *self.blocks.as_flattened().get(index).unwrap_or(&_mm512_setzero_si512()),
+        }
     }
 
     /// The big-endian numbers of `bytes`, each at most 512 bytes, one for each lane.
@@ -39,8 +70,8 @@ impl<const B: usize> Number<B> {
     pub(super) fn read(bytes: [&[u8]; LANES]) -> Self {
         let mut words = bytes.map(words);
         let mut number = Self::zero();
-        for (index, limb) in number.0.as_flattened_mut().iter_mut().enumerate() {
-            let (word, shift) = (52 * index / 64, 52 * index % 64);
+        for (index, limb) in number.limbs_mut().enumerate() {
+            let (word, shift) = (RADIX * index / 64, RADIX * index % 64);
             *limb = lanes(words.each_ref().map(|words| {
                 // Without the barrier the compiler makes gathers of these.
                 let (low, high) = (black_box(words[word]), words[word + 1]);
@@ -51,23 +82,22 @@ impl<const B: usize> Number<B> {
         number
     }
 
-    /// `bytes` as read above, in lanes 0 to 3 those of `low`, in 4 to 7 those of `high`.
+    /// `bytes` as read above, in the even lanes those of `even`, in the odd those of `odd`.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn read_halves(low: &[u8], high: &[u8]) -> Self {
-        Self::read([low, low, low, low, high, high, high, high])
+    pub(super) fn read_pair(even: &[u8], odd: &[u8]) -> Self {
+        Self::read([even, odd, even, odd, even, odd, even, odd])
     }
 
-    /// Fills `place`, whose length is a multiple of eight, with the number of `lane`, big-endian; its
-    /// limbs have nothing above bit 52.
+    /// Fills `place`, whose length is a multiple of eight, with the number of `lane`, big-endian.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn write(&self, lane: usize, place: &mut [u8]) {
-        let mut limbs = self.0.as_flattened().iter();
+        let mut limbs = self.limbs();
         let (mut buffer, mut bits) = (0_u128, 0);
         for word in place.as_rchunks_mut::<8>().1.iter_mut().rev() {
             while bits < 64 {
                 let limb = limbs.next().map_or(0, |limb| array(*limb)[lane % LANES]);
                 buffer |= u128::from(limb) << bits;
-                bits += 52;
+                bits += RADIX;
             }
             #[expect(clippy::cast_possible_truncation, reason = "the low word is meant")]
             let low = buffer as u64;
@@ -82,36 +112,37 @@ impl<const B: usize> Number<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn from_fn(mut next: impl FnMut() -> [u64; LANES]) -> Self {
         let mut number = Self::zero();
-        for limb in number.0.as_flattened_mut() {
+        for limb in number.limbs_mut() {
             *limb = lanes(next());
         }
         number
     }
 
-    /// The low and the high half of the limbs; `N` is twice `B`.
-    #[inline]
+    /// The low half of the limbs, and the high half, which is one limb less; `N` is twice `B`.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn split<const N: usize>(number: &Number<N>, low: &mut Self, high: &mut Self) {
         const { assert!(N == 2 * B) };
-        low.0.copy_from_slice(&number.0[..B]);
-        high.0.copy_from_slice(&number.0[B..]);
-    }
-
-    /// Lanes 0 to 3 in lanes 4 to 7 too.
-    #[inline]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn spread(&mut self) {
-        for limb in self.0.as_flattened_mut() {
-            *limb = _mm512_shuffle_i64x2::<0x44>(*limb, *limb);
+        for (index, (low, high)) in low.limbs_mut().zip(high.limbs_mut()).enumerate() {
+            *low = number.limb(index);
+            *high = number.limb(index + WIDTH * B + 1);
         }
     }
 
-    /// Lanes 4 to 7 in 0 to 3 and the other way round.
+    /// The even lanes in the odd ones too.
+    #[inline]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    pub(super) fn spread(&mut self) {
+        for limb in self.limbs_mut() {
+            *limb = _mm512_unpacklo_epi64(*limb, *limb);
+        }
+    }
+
+    /// The even lanes in the odd ones and the other way round.
     #[inline]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn swap(&mut self) {
-        for limb in self.0.as_flattened_mut() {
-            *limb = _mm512_shuffle_i64x2::<0x4e>(*limb, *limb);
+        for limb in self.limbs_mut() {
+            *limb = _mm512_alignr_epi8::<8>(*limb, *limb);
         }
     }
 
@@ -120,9 +151,9 @@ impl<const B: usize> Number<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn add(&mut self, other: &Self) {
         let mut carry = _mm512_setzero_si512();
-        for (limb, other) in self.0.as_flattened_mut().iter_mut().zip(other.0.as_flattened()) {
-            *limb = sum(sum(low_bits(*limb), low_bits(*other)), carry);
-            carry = _mm512_srli_epi64::<52>(*limb);
+        for (limb, other) in self.limbs_mut().zip(other.limbs()) {
+            let total = sum(sum(*limb, *other), carry);
+            (*limb, carry) = (low_bits(total), high_bits(total));
         }
     }
 
@@ -131,32 +162,40 @@ impl<const B: usize> Number<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn equal(&self, other: &Self) -> u8 {
         let mut difference = _mm512_setzero_si512();
-        for (limb, other) in self.0.as_flattened().iter().zip(other.0.as_flattened()) {
-            difference = _mm512_or_si512(difference, low_bits(_mm512_xor_si512(*limb, *other)));
+        for (limb, other) in self.limbs().zip(other.limbs()) {
+            difference = _mm512_or_si512(difference, _mm512_xor_si512(*limb, *other));
         }
         _mm512_cmpeq_epi64_mask(difference, _mm512_setzero_si512())
     }
 }
 
-/// `sum + x y`, of twice as many limbs.
+/// `addend + x y`, below 2 to the power of [`Number::BITS`] of the result.
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 pub(super) fn multiply_add<const B: usize, const N: usize>(
     result: &mut Number<N>,
-    sum: &Number<B>,
+    addend: &Number<B>,
     x: &Number<B>,
     y: &Number<B>,
 ) {
     const { assert!(N == 2 * B) };
-    result.0[..B].copy_from_slice(&sum.0);
-    result.0[..B].as_flattened_mut().iter_mut().for_each(|limb| *limb = low_bits(*limb));
-    for (index, block) in y.0.iter().enumerate() {
-        row::<B, false>(&mut result.0[index..], &x.0, block, |_| {});
+    let mut high_halves = Number::<N>::zero();
+    for (index, limb) in result.limbs_mut().enumerate() {
+        *limb = addend.limb(index);
+    }
+    for (index, x) in x.limbs().enumerate() {
+        let columns = result.limbs_mut().zip(high_halves.limbs_mut()).skip(index);
+        for (y, (low, high)) in y.limbs().zip(columns) {
+            *low = madd_lo(*low, *x, *y);
+            *high = madd_hi(*high, *x, *y);
+        }
     }
     let mut carry = _mm512_setzero_si512();
-    for limb in result.0.as_flattened_mut() {
-        *limb = self::sum(*limb, carry);
-        carry = _mm512_srli_epi64::<52>(*limb);
+    for (limb, high) in result.limbs_mut().zip(high_halves.limbs()) {
+        let total = sum(*limb, carry);
+        *limb = low_bits(total);
+        carry = sum(high_bits(total), sum(*high, *high));
     }
+    high_halves.zeroize();
 }
 
 #[inline]
@@ -169,6 +208,13 @@ pub(super) fn sum(a: Lanes, b: Lanes) -> Lanes {
 #[target_feature(enable = "avx512ifma,avx512vbmi")]
 pub(super) fn low_bits(limb: Lanes) -> Lanes {
     _mm512_and_si512(limb, splat(MASK))
+}
+
+/// What a column carries to the next one; columns have a sign.
+#[inline]
+#[target_feature(enable = "avx512ifma,avx512vbmi")]
+pub(super) fn high_bits(column: Lanes) -> Lanes {
+    _mm512_srai_epi64::<51>(column)
 }
 
 /// The words of a big-endian number, the lowest first.

@@ -13,9 +13,10 @@ use rsa::traits::{PrivateKeyParts, PublicKeyParts};
 use rsa::{BigUint, RsaPrivateKey};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::lanes::{Cpu, LANES, MASK};
-use super::montgomery::{Modulus, Scratch, Table};
-use super::number::{Number, multiply_add};
+use super::lanes::{Cpu, LANES};
+use super::montgomery::{Modulus, Scratch};
+use super::number::{MASK, Number, multiply_add};
+use super::table::Table;
 
 /// Bytes of the longest modulus.
 pub(crate) const MAX_LEN: usize = 512;
@@ -35,9 +36,9 @@ impl Key {
     /// than two of half of them, a public exponent of 2^32 or more.
     pub(crate) fn new(cpu: Cpu, key: &RsaPrivateKey) -> Option<Self> {
         let expanded: Box<dyn Private + Send> = match key.n().bits() {
-            2048 => Expanded::<4, 8, 16>::new(cpu, key)?,
-            3072 => Expanded::<6, 12, 32>::new(cpu, key)?,
-            4096 => Expanded::<8, 16, 32>::new(cpu, key)?,
+            2048 => Expanded::<4, 8>::new(cpu, key)?,
+            3072 => Expanded::<6, 12>::new(cpu, key)?,
+            4096 => Expanded::<8, 16>::new(cpu, key)?,
             _ => return None,
         };
         Some(Self { cpu, len: key.size(), expanded })
@@ -77,25 +78,25 @@ trait Private {
     );
 }
 
-/// A key with primes of `H` blocks and a modulus of `N`, twice as many; powers are taken by tables of `T`.
-struct Expanded<const H: usize, const N: usize, const T: usize> {
+/// A key with primes of `H` blocks and a modulus of `N`, twice as many.
+struct Expanded<const H: usize, const N: usize> {
     public_exponent: u32,
-    modulus: Modulus<N>,
-    p: Prime<H>,
-    q: Prime<H>,
-    /// p in lanes 0 to 3, q in lanes 4 to 7.
-    both: Prime<H>,
+    modulus: Modulus<N, 1>,
+    p: Prime<H, 1>,
+    q: Prime<H, 1>,
+    /// p in the even lanes, q in the odd.
+    both: Prime<H, 2>,
     /// 1/q mod p, in Montgomery's form.
     coefficient: Number<H>,
     /// r^e and 1/r, in Montgomery's form.
     blinding: [Number<N>; 2],
     uses_left: u32,
-    work: Work<H, N, T>,
+    work: Work<H, N>,
 }
 
 #[derive(Zeroize)]
-struct Prime<const H: usize> {
-    modulus: Modulus<H>,
+struct Prime<const H: usize, const M: usize> {
+    modulus: Modulus<H, M>,
     /// d mod m - 1.
     private: Number<H>,
     /// m - 2, which inverts (Fermat).
@@ -111,21 +112,21 @@ enum Exponent {
 
 /// Numbers of one signature, wiped after it.
 #[derive(Zeroize)]
-struct Work<const H: usize, const N: usize, const T: usize> {
+struct Work<const H: usize, const N: usize> {
     scratch: Scratch<N>,
-    half: Half<H, T>,
+    half: Half<H>,
     modulo_p: Number<H>,
     modulo_q: Number<H>,
 }
 
 #[derive(Zeroize)]
-struct Half<const H: usize, const T: usize> {
+struct Half<const H: usize> {
     scratch: Scratch<H>,
-    table: Table<H, T>,
+    table: Table<H>,
     high: Number<H>,
 }
 
-impl<const H: usize, const N: usize, const T: usize> Private for Expanded<H, N, T> {
+impl<const H: usize, const N: usize> Private for Expanded<H, N> {
     fn sign(
         &mut self,
         _cpu: Cpu,
@@ -139,7 +140,7 @@ impl<const H: usize, const N: usize, const T: usize> Private for Expanded<H, N, 
     }
 }
 
-impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
+impl<const H: usize, const N: usize> Expanded<H, N> {
     fn new(_cpu: Cpu, key: &RsaPrivateKey) -> Option<Box<Self>> {
         let [p, q] = key.primes() else { return None };
         let exponent = key.e().to_bytes_be();
@@ -160,32 +161,19 @@ impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
 
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     fn expand(n: &BigUint, public_exponent: u32, d: &BigUint, p: &BigUint, q: &BigUint) -> Box<Self> {
-        let bytes = |number: BigUint| Zeroizing::new(Zeroizing::new(number).to_bytes_be());
-        let inverting = |m: &BigUint| m - 2_u32;
-        let residue = |m: &BigUint| d % (m - 1_u32);
-        // Of R, the R of both sizes being a power of two.
-        let square = |bits: usize, m: &BigUint| (BigUint::from(1_u32) << (2 * bits)) % m;
-
-        let prime = |low: &BigUint, high: &BigUint| {
-            let read = |of: &dyn Fn(&BigUint) -> BigUint| {
-                Number::<H>::read_halves(&bytes(of(low)), &bytes(of(high)))
-            };
-            let modulus = Modulus::new(read(&BigUint::clone), read(&|m| square(Number::<H>::BITS, m)));
-            Prime { modulus, private: read(&residue), inverting: read(&inverting) }
-        };
         let whole = |number: BigUint| {
             let bytes = bytes(number);
-            Number::<N>::read_halves(&bytes, &bytes)
+            Number::<N>::read_pair(&bytes, &bytes)
         };
-        let coefficient = (q.modpow(&inverting(p), p) << Number::<H>::BITS) % p;
+        let coefficient = (q.modpow(&(p - 2_u32), p) << Number::<H>::BITS) % p;
         let coefficient = bytes(coefficient);
         Box::new(Self {
             public_exponent,
-            modulus: Modulus::new(whole(n.clone()), whole(square(Number::<N>::BITS, n))),
-            p: prime(p, p),
-            q: prime(q, q),
-            both: prime(p, q),
-            coefficient: Number::read_halves(&coefficient, &coefficient),
+            modulus: Modulus::new(whole(n.clone()), whole(square::<N>(n))),
+            p: Prime::new(d, p, p),
+            q: Prime::new(d, q, q),
+            both: Prime::new(d, p, q),
+            coefficient: Number::read_pair(&coefficient, &coefficient),
             blinding: [Number::zero(); 2],
             uses_left: 0,
             work: Work {
@@ -208,29 +196,30 @@ impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
     ) {
         let Some(first) = messages.first() else { return };
         let len = prime_bits(H) / 4;
-        let texts = std::array::from_fn(|lane| messages.get(lane).unwrap_or(first).split_at(len).0);
+        let packed = messages.len() <= LANES / 2;
+        let lanes_each = if packed { 2 } else { 1 };
+        let texts =
+            std::array::from_fn(|lane| messages.get(lane / lanes_each).unwrap_or(first).split_at(len).0);
         let message = Number::read(texts);
 
         self.renew_blinding(random);
         let mut number = message;
         self.modulus.multiply(&mut number, &self.blinding[0], &mut self.work.scratch);
-        self.raise(&mut number, Exponent::Private, messages.len() <= LANES / 2);
+        self.raise(&mut number, Exponent::Private, packed);
         self.modulus.multiply(&mut number, &self.blinding[1], &mut self.work.scratch);
         self.modulus.reduce(&mut number);
 
         let below = self.modulus.exceeds(&message);
         let good = below & self.opens(&number, &message);
-        let used = 0xff >> (LANES - messages.len().min(LANES));
-        if good & used != below & used {
-            // The fault may lie in the blinding.
-            self.uses_left = 0;
-        }
         let outputs = signatures.iter_mut().zip(valid.iter_mut());
-        for (lane, (signature, valid)) in outputs.take(messages.len()).enumerate() {
+        for (lane, (signature, valid)) in (0..LANES).step_by(lanes_each).zip(outputs).take(messages.len()) {
             signature.fill(0);
             *valid = good >> lane & 1 == 1;
             if *valid {
                 number.write(lane, signature.split_at_mut(len).0);
+            } else if below >> lane & 1 == 1 {
+                // The fault may lie in the blinding.
+                self.uses_left = 0;
             }
         }
         // A faulty signature betrays a prime.
@@ -251,7 +240,7 @@ impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
         equal
     }
 
-    /// Raises `x`, below twice the modulus, to a private exponent; if `packed`, in lanes 0 to 3 alone.
+    /// Raises `x`, below twice the modulus, to a private exponent; if `packed`, in the even lanes alone.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     fn raise(&mut self, x: &mut Number<N>, exponent: Exponent, packed: bool) {
         let Work { half, modulo_p, modulo_q, .. } = &mut self.work;
@@ -296,7 +285,7 @@ impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
         self.modulus.public_power(&mut factor, &plain, self.public_exponent, &mut self.work.scratch);
         self.modulus.enter(&mut factor, &mut self.work.scratch);
 
-        // One inversion serves the lanes `l` and `l + 4`: 1/r is that of the product times the other.
+        // One inversion serves an even lane and the odd one beside it: 1/r is that of the product times the other.
         let mut other = r;
         other.swap();
         let mut inverse = r;
@@ -313,15 +302,27 @@ impl<const H: usize, const N: usize, const T: usize> Expanded<H, N, T> {
     }
 }
 
-impl<const H: usize> Prime<H> {
+impl<const H: usize, const M: usize> Prime<H, M> {
+    /// The prime `even` in the even lanes, `odd` in the odd; `d` is the private exponent.
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    fn new(d: &BigUint, even: &BigUint, odd: &BigUint) -> Self {
+        let read =
+            |of: &dyn Fn(&BigUint) -> BigUint| Number::<H>::read_pair(&bytes(of(even)), &bytes(of(odd)));
+        Self {
+            modulus: Modulus::new(read(&BigUint::clone), read(&square::<H>)),
+            private: read(&|m| d % (m - 1_u32)),
+            inverting: read(&|m| m - 2_u32),
+        }
+    }
+
     /// `x` to the power of an exponent: at most the modulus.
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn raise<const N: usize, const T: usize>(
+    fn raise<const N: usize>(
         &self,
         result: &mut Number<H>,
         x: &Number<N>,
         exponent: Exponent,
-        half: &mut Half<H, T>,
+        half: &mut Half<H>,
     ) {
         let exponent = match exponent {
             Exponent::Private => &self.private,
@@ -335,16 +336,25 @@ impl<const H: usize> Prime<H> {
     }
 }
 
-/// Bits of a prime that takes `blocks` blocks, of 260 bits.
+fn bytes(number: BigUint) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Zeroizing::new(number).to_bytes_be())
+}
+
+/// The square of R mod `m`.
+fn square<const B: usize>(m: &BigUint) -> BigUint {
+    (BigUint::from(1_u32) << (2 * Number::<B>::BITS)) % m
+}
+
+/// Bits of a prime that takes `blocks` blocks, of 255 bits, and a limb.
 const fn prime_bits(blocks: usize) -> usize {
     256 * blocks
 }
 
-impl<const H: usize, const N: usize, const T: usize> Drop for Expanded<H, N, T> {
+impl<const H: usize, const N: usize> Drop for Expanded<H, N> {
     fn drop(&mut self) {
-        for prime in [&mut self.p, &mut self.q, &mut self.both] {
-            prime.zeroize();
-        }
+        self.p.zeroize();
+        self.q.zeroize();
+        self.both.zeroize();
         self.coefficient.zeroize();
         self.blinding.zeroize();
         self.work.zeroize();
