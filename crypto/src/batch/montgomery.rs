@@ -15,11 +15,11 @@ use core::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
-use product::Quotient;
+pub(super) use product::Scratch;
 
 use super::lanes::{Lanes, array, lanes, splat};
 use super::number::{MASK, Number, WIDTH, high_bits, low_bits, sum};
-use super::table::Table;
+use super::table::{Masks, Table, WINDOW};
 
 /// `M` moduli in the lanes, odd and each at least 2^32 times below R: one in all of them, or of two the one in the even and
 /// the other in the odd lanes.
@@ -38,13 +38,6 @@ pub(super) struct Modulus<const B: usize, const M: usize> {
 
 /// Of each limb of a block with each of another, of each modulus.
 type PairSums<const M: usize> = [[[u64; M]; WIDTH]; WIDTH];
-
-/// What powers need room for; holds secrets between calls until it is wiped.
-#[derive(Zeroize)]
-pub(super) struct Scratch<const B: usize> {
-    quotient: Quotient<B>,
-    entries: [Number<B>; 2],
-}
 
 impl<const B: usize, const M: usize> Modulus<B, M> {
     /// The moduli `number`; `square` is that of R, reduced.
@@ -165,31 +158,32 @@ impl<const B: usize, const M: usize> Modulus<B, M> {
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn multiply(&self, x: &mut Number<B>, y: &Number<B>, scratch: &mut Scratch<B>) {
-        self.product::<false>(x, y, &mut scratch.quotient, |_| {});
-    }
-
-    /// The same; meanwhile `next` becomes the entry of `table` that `digit` names.
-    #[inline(never)]
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    fn multiply_and_read(
-        &self,
-        x: &mut Number<B>,
-        y: &Number<B>,
-        quotient: &mut Quotient<B>,
-        table: &Table<B>,
-        digit: Lanes,
-        next: &mut Number<B>,
-    ) {
-        let masks = Table::<B>::masks(digit);
-        table.read_low(next, &masks);
-        self.product::<false>(x, y, quotient, |index| table.read_block(next, &masks, index));
+        self.product::<false>(x, y, scratch, |_| {});
     }
 
     /// `x^2 / R`, in `x`: products of different limbs are computed once and doubled.
     #[inline(never)]
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
     pub(super) fn square(&self, x: &mut Number<B>, scratch: &mut Scratch<B>) {
-        self.product::<true>(x, &self.number, &mut scratch.quotient, |_| {});
+        self.product::<true>(x, &self.number, scratch, |_| {});
+    }
+
+    /// The same; meanwhile part `part` of what `masks` name is read from `table`.
+    #[inline(never)]
+    #[target_feature(enable = "avx512ifma,avx512vbmi")]
+    fn square_and_read(
+        &self,
+        x: &mut Number<B>,
+        scratch: &mut Scratch<B>,
+        table: &mut Table<B>,
+        masks: &Masks,
+        part: usize,
+    ) {
+        self.product::<true>(x, &self.number, scratch, |block| {
+            for limb in WIDTH * part / WINDOW..WIDTH * (part + 1) / WINDOW {
+                table.entry.blocks[block][limb] = table.limb(masks, |entry| entry.blocks[block][limb]);
+            }
+        });
     }
 
     /// `x` to the power of the low `bits` bits of `exponent`, above which it has none; `x` in Montgomery's form,
@@ -203,7 +197,7 @@ impl<const B: usize, const M: usize> Modulus<B, M> {
         table: &mut Table<B>,
         scratch: &mut Scratch<B>,
     ) {
-        let entries = &mut table.0;
+        let entries = &mut table.entries;
         entries[0] = self.powers[0];
         entries[1] = *x;
         for index in 2..entries.len() {
@@ -215,17 +209,14 @@ impl<const B: usize, const M: usize> Modulus<B, M> {
                 self.multiply(&mut entries[index], x, scratch);
             }
         }
-        let count = bits.div_ceil(Table::<B>::WINDOW);
-        let digit = |index| Table::<B>::digit(exponent, index);
-        table.read(x, digit(count - 1));
-        table.read(&mut scratch.entries[0], digit(count - 2));
-        for index in (0..count - 1).rev() {
-            for _ in 0..Table::<B>::WINDOW {
-                self.square(x, scratch);
+        let highest = bits.div_ceil(WINDOW) - 1;
+        *x = *table.read_whole(exponent, highest);
+        for index in (0..highest).rev() {
+            let masks = table.begin(exponent, index);
+            for part in 0..WINDOW {
+                self.square_and_read(x, scratch, table, &masks, part);
             }
-            let Scratch { quotient, entries: [entry, next] } = scratch;
-            let (entry, next) = if (count - index).is_multiple_of(2) { (entry, next) } else { (next, entry) };
-            self.multiply_and_read(x, entry, quotient, table, digit(index.saturating_sub(1)), next);
+            self.multiply(x, &table.entry, scratch);
         }
     }
 
@@ -249,13 +240,6 @@ impl<const B: usize, const M: usize> Modulus<B, M> {
             }
         }
         base.zeroize();
-    }
-}
-
-impl<const B: usize> Scratch<B> {
-    #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn new() -> Self {
-        Self { quotient: Quotient::new(), entries: [Number::zero(); 2] }
     }
 }
 

@@ -29,7 +29,7 @@ use super::strips::{Factors, Strip, add_band_row, add_below, add_blocks, add_her
 
 /// What a product needs room for; holds secrets between calls until it is wiped.
 #[derive(Zeroize)]
-pub(super) struct Quotient<const B: usize> {
+pub(in super::super) struct Scratch<const B: usize> {
     digits: [Block; B],
     /// What the pairs of a column up to those of the digits have too much.
     excess: [Block; B],
@@ -44,11 +44,13 @@ impl<const B: usize, const M: usize> Modulus<B, M> {
         &self,
         x: &mut Number<B>,
         y: &Number<B>,
-        quotient: &mut Quotient<B>,
+        scratch: &mut Scratch<B>,
         mut beside: impl FnMut(usize),
     ) {
         let zero = _mm512_setzero_si512();
-        let Quotient { digits, excess } = quotient;
+        // A vector in memory makes the compiler align the stack, with what it keeps there.
+        black_box(&zero);
+        let Scratch { digits, excess } = scratch;
 
         let low = if SQUARE { x.low } else { y.low };
         let (low_digit, mut carry) = self.digit(madd_lo(zero, x.low, low));
@@ -56,8 +58,7 @@ impl<const B: usize, const M: usize> Modulus<B, M> {
 
         // Sums of the products of limbs of the same index up to one, of low halves and of high ones.
         let (mut same_low, mut same_high) = (zero, zero);
-        let mut wrong = zero;
-        let mut next = Strip::zero();
+        let (mut wrong, mut next) = (zero, Strip::zero());
         macro_rules! low_strip {
             ($s:expr, is_first: $is_first:literal, is_last: $is_last:literal) => {{
                 let s: usize = $s;
@@ -210,9 +211,9 @@ fn squared<const B: usize, const SQUARE: bool>(x: &Number<B>, y: &Number<B>, (a,
     (x, if SQUARE { x } else { sum(y, y) })
 }
 
-impl<const B: usize> Quotient<B> {
+impl<const B: usize> Scratch<B> {
     #[target_feature(enable = "avx512ifma,avx512vbmi")]
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         let zero = [[_mm512_setzero_si512(); WIDTH]; B];
         Self { digits: zero, excess: zero }
     }
